@@ -1,0 +1,52 @@
+# make quickstart: the main job on real data, from nothing.   make test: the whole suite, from nothing.
+# Needs Python 3.11 or newer, make and git. Everything is installed into .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NUMBA_CACHE_DIR ?= $(CURDIR)/$(VENV)/numba
+export NUMBA_CACHE_DIR
+# threads that wait without spinning: spinning costs tenfold where other work shares the cores
+OMP_WAIT_POLICY ?= PASSIVE
+export OMP_WAIT_POLICY
+
+.PHONY: quickstart test check bench bench-rivals clean
+
+quickstart: $(VENV)/installed
+	$(BIN)/ssmemory run frozen-vs-learned --size quick --out out/quickstart
+	@echo "open out/quickstart/index.html in a browser; the numbers are in out/quickstart/results.json"
+
+test: $(VENV)/installed-dev
+	$(BIN)/pytest -q
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/installed-dev
+	$(BIN)/python benchmarks/memory.py
+	$(BIN)/python benchmarks/s4d.py
+
+bench-rivals: .venv-bench/installed
+	.venv-bench/bin/python benchmarks/rivals.py
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install -q --disable-pip-version-check -e ".[all]" -c constraints.txt
+	touch $@
+
+$(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install -q --disable-pip-version-check -e ".[dev]" -c constraints.txt
+	touch $(VENV)/installed $@
+
+.venv-bench/installed: pyproject.toml benchmarks/rivals_constraints.txt
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/pip install -q --disable-pip-version-check -e . reservoirpy rcbench mpmath threadpoolctl -c benchmarks/rivals_constraints.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) .venv-bench out

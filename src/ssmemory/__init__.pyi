@@ -1,0 +1,19 @@
+from . import data, errors, fit, init, memory, nn, ops, systems
+from .memory import MemoryFunction, memory_capacity, memory_function
+from .systems import HasSystem, LinearSystem
+
+__all__ = [
+    "HasSystem",
+    "LinearSystem",
+    "MemoryFunction",
+    "data",
+    "errors",
+    "fit",
+    "init",
+    "memory",
+    "memory_capacity",
+    "memory_function",
+    "nn",
+    "ops",
+    "systems",
+]
