@@ -1,0 +1,154 @@
+"""The exact memory function: one input channel, white input, infinite horizon."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from ssmemory.errors import reject
+from ssmemory.memory.powers import leading_lags, single_lags
+from ssmemory.memory.result import MemoryFunction
+from ssmemory.ops.allpass import allpass_cascade
+from ssmemory.systems import LinearSystem, Spectrum, input_normal_form, is_triangular
+
+
+def memory_function(system: LinearSystem, lags: int | Sequence[int] | np.ndarray | Tensor) -> MemoryFunction:
+    """Return how well the input of τ steps ago can be read, linearly, off the present state. Exact.
+
+    ``MF(τ) = 1 − min_w E|u[t−τ] − w·x[t]|² / E|u|² = (A^τ B)* P⁻¹ (A^τ B)``, with ``P = A P A* + B B*``, for white
+    input, one input channel and a system that has run for ever. It depends on the eigenvalues alone, never
+    increases with τ, sums to the rank, and is at most ``rank/(τ+1)``. Lag 0 is the current input.
+
+    It is computed from the all-pass theorem, without P: ``MF(τ) = Σ_{i>τ} |θ_i|²`` with θ the impulse response
+    of ``Π_n (z⁻¹ − λ‾_n)/(1 − λ_n z⁻¹)``.
+
+    Args:
+        system: a stable system with one input, batched or not.
+        lags: n for lags 0 … n−1, or a sequence of lags ≥ 0, in any order. A sequence costs no more for lags far
+            away: the lags before them are not computed.
+
+    Returns:
+        The memory function with its capacity, rank, tail, reach and plot; differentiable in the eigenvalues
+        where they require gradients.
+
+    Raises:
+        InputError: no lags, negative or fractional lags, several inputs.
+        UnstableError: an eigenvalue on or outside the unit circle.
+
+    Numerics:
+        All lags: relative error about 1e-16 · L, and below 1e-11 at every lag down to 1e-290 for L up to 100,000;
+        exactly 0 below the range of float64; time O(N L), memory O(L) a system. A sequence of lags: about 1e-14, also
+        a million lags away; time O(N³ log τ). All lags with gradients: O(N² L).
+
+    Source:
+        Jaeger (2001) for the memory function; Dambre et al., Sci. Rep. 2, 514 (2012) for its bound.
+
+    Example:
+        >>> memory = memory_function(LinearSystem.from_eigenvalues([0.8]), 3)
+        >>> memory.values.numpy().round(4).tolist()
+        [0.36, 0.2304, 0.1475]
+        >>> round(float(memory.capacity), 12)
+        1.0
+    """
+    if not isinstance(system, LinearSystem):
+        fix = "make one with LinearSystem.from_eigenvalues, or ask a layer for its .system()"
+        reject("system", expected="a LinearSystem", got=type(system).__name__, fix=fix)
+    wanted, contiguous = _read_lags(lags)
+    spectrum = system.spectrum()
+    spectrum.require_stable()
+    if not contiguous:
+        values = single_lags(input_normal_form(spectrum), wanted)
+    elif torch.is_grad_enabled() and spectrum.log_eigenvalues.requires_grad:
+        values = leading_lags(input_normal_form(spectrum), len(wanted))
+    else:
+        values = _all_lags(spectrum, len(wanted))
+    return MemoryFunction(lags=wanted, values=values, rank=spectrum.rank, spectrum=spectrum)
+
+
+def memory_capacity(system: LinearSystem) -> Float64[Tensor, "*batch"]:
+    """Return ``Σ_τ MF(τ)``, summed over the leading lags plus the exact tail, not read off the rank.
+
+    Args:
+        system: a stable system with one input, batched or not.
+
+    Returns:
+        (*batch,) the memory capacity; in theory the rank, and within 1e-9 of it.
+
+    Raises:
+        InputError: several inputs.
+        UnstableError: an eigenvalue on or outside the unit circle.
+
+    Example:
+        >>> round(float(memory_capacity(LinearSystem.from_eigenvalues([0.5, 0.99, -0.3]))), 9)
+        3.0
+    """
+    return memory_function(system, max(64, 4 * system.d_state)).capacity
+
+
+def perturbation_spread(
+    system: LinearSystem, lags: int | Sequence[int], *, seed: int, draws: int = 4
+) -> Float64[Tensor, "*batch n_lags"]:
+    """Return how far MF moves when a dense A is perturbed by a relative 2.2e-16: its own numerical uncertainty.
+
+    Ill-conditioned eigenvalues need not make an ill-conditioned memory function, so their condition numbers say
+    little. This is an estimate, from random perturbations of Frobenius norm ``eps ‖A‖``.
+
+    Args:
+        system: a dense system.
+        lags: as in `memory_function`.
+        seed: seeds the perturbations.
+        draws: how many perturbations.
+
+    Returns:
+        The largest |MF of the perturbed − MF| over the draws, at every lag.
+
+    Raises:
+        InputError: a diagonal system, whose eigenvalues are given and not computed.
+    """
+    if system.A is None:
+        fix = "the eigenvalues of a diagonal system are given, not computed"
+        reject("system", expected="a dense one", got=repr(system), fix=fix)
+    generator = torch.Generator().manual_seed(seed)
+    A, C = system.A.detach(), system.C
+    centre = memory_function(LinearSystem.from_matrices(A, system.B, C), lags).values
+    spread = torch.zeros_like(centre)
+    for _ in range(draws):
+        noise = torch.randn(A.shape, generator=generator, dtype=A.dtype)
+        noise = noise * (A != 0) if is_triangular(A) else noise
+        scale = torch.finfo(torch.float64).eps * torch.linalg.matrix_norm(A) / torch.linalg.matrix_norm(noise)
+        moved = LinearSystem.from_matrices(A + scale[..., None, None] * noise, system.B, C)
+        spread = torch.maximum(spread, (memory_function(moved, lags).values - centre).abs())
+    return spread
+
+
+def _read_lags(lags: int | Sequence[int] | np.ndarray | Tensor) -> tuple[Tensor, bool]:
+    """Return the lags as int64, and whether they are 0 … n−1."""
+    fix = "pass n for lags 0..n-1, or a list of lags"
+    try:
+        values = np.asarray(lags.detach().cpu() if isinstance(lags, Tensor) else lags)
+    except ValueError:  # ragged
+        values = np.array(None)
+    whole, shown = values.dtype.kind in "iu", f"{' '.join(repr(lags).split())[:60]} ({values.dtype})"
+    if values.ndim == 0 and not (whole and values >= 1):
+        reject("lags", expected="n ≥ 1, or whole numbers", got=shown, fix=fix)
+    if values.ndim == 0:
+        return torch.arange(int(values)), True
+    if values.ndim != 1 or len(values) == 0:
+        reject("lags", expected="at least one lag, in one dimension", got=f"shape {values.shape}", fix=fix)
+    if not whole:
+        reject("lags", expected="whole numbers", got=shown, fix=fix)
+    if values.min() < 0:
+        reject("lags", expected="lags ≥ 0", got=int(values.min()), fix="lag 0 is the current input")
+    found = torch.from_numpy(values.astype(np.int64))
+    return found, bool((found == torch.arange(len(found))).all())
+
+
+def _all_lags(spectrum: Spectrum, length: int) -> Tensor:
+    poles, gains = spectrum.eigenvalues.detach(), spectrum.margins.detach().sqrt()
+    n = poles.shape[-1]
+    memory = allpass_cascade(poles.reshape(-1, n).numpy(), gains.reshape(-1, n).numpy(), length)
+    return torch.from_numpy(memory).reshape(*poles.shape[:-1], length)

@@ -1,0 +1,168 @@
+"""What a memory function is asked for: capacity, tail, reach, quantiles, a table, a picture, plain words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from ssmemory.errors import reject, require
+from ssmemory.memory.powers import energy, first_below, leading_lags
+from ssmemory.systems import InputNormalForm, Spectrum, input_normal_form
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.axes import Axes
+
+
+@dataclass(frozen=True, eq=False)
+class MemoryFunction:
+    """The exact memory function of a batch of systems; made by `memory_function`.
+
+    Attributes:
+        lags: (n_lags,) steps; lag 0 is the current input.
+        values: (*batch, n_lags) MF in [0, 1], float64.
+        rank: (*batch,) number of state directions; what the capacity is in theory.
+        spectrum: the eigenvalues it was computed from, with the count of those merged or unreached.
+
+    Example:
+        >>> from ssmemory import LinearSystem, memory_function
+        >>> memory = memory_function(LinearSystem.from_eigenvalues([0.9, -0.9]), 8)
+        >>> int(memory.reach(0.2)), int(memory.quantile(0.9))
+        (4, 12)
+    """
+
+    lags: Int64[Tensor, " n_lags"]
+    values: Float64[Tensor, "*batch n_lags"]
+    rank: Int64[Tensor, "*batch"]
+    spectrum: Spectrum
+
+    @property
+    def _contiguous(self) -> bool:
+        return bool((self.lags == torch.arange(len(self.lags))).all())
+
+    @cached_property
+    def _form(self) -> InputNormalForm:
+        return input_normal_form(self.spectrum)
+
+    @cached_property
+    def tail(self) -> Float64[Tensor, "*batch"]:
+        """(*batch,) ``Σ MF(τ)`` over the lags beyond the largest one, ``‖A^L‖_F²``: never rank minus the sum."""
+        return energy(self._form.matrix_power(int(self.lags.max()) + 1))
+
+    @cached_property
+    def capacity(self) -> Float64[Tensor, "*batch"]:
+        """(*batch,) ``Σ MF(τ)`` over all lags: values plus tail. In theory the rank; the difference is the error.
+
+        Where the lags are not 0 … n−1, the leading lags are computed for it.
+        """
+        if self._contiguous:
+            return self.values.sum(-1) + self.tail
+        leading = 4 * self.spectrum.counted.shape[-1]
+        return leading_lags(self._form, leading).sum(-1) + energy(self._form.matrix_power(leading))
+
+    def reach(self, level: float) -> Int64[Tensor, "*batch"]:
+        """Return how many of the latest inputs are each remembered with MF ≥ level.
+
+        Because MF never increases these are lags 0 … reach − 1; 0 if even the current input falls short. Exact,
+        also beyond the lags that were computed.
+
+        Args:
+            level: in (0, 1].
+
+        Returns:
+            (*batch,) steps.
+
+        Raises:
+            InputError: level outside (0, 1].
+        """
+        if not 0 < level <= 1:
+            reject("level", expected="a number in (0, 1]", got=level, fix="0.5 asks for half of the variance")
+        start = self._form.b.detach().unsqueeze(-1)
+        threshold = torch.full(self.rank.shape, float(level), dtype=torch.float64)
+        return first_below(self._form, start, threshold)
+
+    def quantile(self, q: float) -> Int64[Tensor, "*batch"]:
+        """Return the smallest n such that lags 0 … n−1 hold at least the share q of the capacity. Exact.
+
+        Args:
+            q: in (0, 1).
+
+        Returns:
+            (*batch,) steps.
+
+        Raises:
+            InputError: q outside (0, 1).
+        """
+        if not 0 < q < 1:
+            reject("q", expected="a number strictly between 0 and 1", got=q, fix="0.9 asks for nine tenths")
+        eye = torch.eye(self._form.A.shape[-1], dtype=torch.complex128) * self.spectrum.counted.unsqueeze(-1)
+        above = torch.nextafter((1 - q) * self.rank.double(), torch.tensor(torch.inf, dtype=torch.float64))
+        return first_below(self._form, eye, above)
+
+    def describe(self, length: int | None = None, level: float = 0.5) -> str:
+        """Return one sentence in plain words, over the channels if there are several.
+
+        Args:
+            length: steps of the sequences that the reader has in mind, if any.
+            level: the MF down to which an input counts as read.
+
+        Returns:
+            The sentence.
+
+        Example:
+            >>> from ssmemory import LinearSystem, memory_function
+            >>> memory_function(LinearSystem.from_eigenvalues([0.5]), 1).describe(100, level=0.1)
+            'Reads back 2 steps at level 0.1 (capacity 1); your sequences have 100.'
+        """
+        reach = self.reach(level).double().flatten()
+        steps = f"{reach.quantile(0.5):.0f} steps"
+        if len(reach) > 1:
+            low, high = reach.quantile(0.1), reach.quantile(0.9)
+            steps += f" (median of {len(reach)} channels; 10–90 %: {low:.0f}–{high:.0f})"
+        capacity = f"capacity {self.rank.double().median():.0f}"
+        yours = "" if length is None else f"; your sequences have {length}"
+        return f"Reads back {steps} at level {level:g} ({capacity}){yours}."
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Return a table with the columns lag and memory, and one column a batch dimension before them."""
+        pandas = require("pandas", extra="plot", purpose="to_frame")
+        shape = self.values.shape[:-1]
+        index = torch.cartesian_prod(*(torch.arange(n) for n in (*shape, len(self.lags)))).reshape(-1, len(shape) + 1)
+        columns = {f"system_{d}" if len(shape) > 1 else "system": index[:, d].numpy() for d in range(len(shape))}
+        columns["lag"] = self.lags[index[:, -1]].numpy()
+        columns["memory"] = self.values.detach().flatten().cpu().numpy()
+        return pandas.DataFrame(columns)
+
+    def plot(self, ax: Axes | None = None, *, label: str | None = None, bound: bool = True) -> Axes:
+        """Draw MF against the number of steps read back (lag + 1), both logarithmic, with the bound rank/(τ+1).
+
+        Args:
+            ax: where to draw; a new figure if left out.
+            label: name of the curve in the legend.
+            bound: draw ``min(1, rank/(τ+1))`` as a dashed line.
+
+        Returns:
+            The axes. Several systems are drawn as their median with a band from the 10th to the 90th percentile.
+        """
+        pyplot = require("matplotlib.pyplot", extra="plot", purpose="plot")
+        if ax is None:
+            ax = pyplot.subplots(figsize=(6, 4), layout="constrained")[1]
+        order = self.lags.argsort()
+        steps = (self.lags[order] + 1).double()
+        curves = self.values.detach().cpu()[..., order].reshape(-1, len(order))
+        floor = 1e-12
+        (line,) = ax.plot(steps, curves.quantile(0.5, 0).clamp(min=floor), label=label, linewidth=1.8)
+        if len(curves) > 1:
+            low, high = curves.quantile(0.1, 0).clamp(min=floor), curves.quantile(0.9, 0).clamp(min=floor)
+            ax.fill_between(steps, low, high, color=line.get_color(), alpha=0.18, linewidth=0)
+        if bound:
+            limit = (self.rank.double().median() / steps).clamp(max=1)
+            ax.plot(steps, limit, color=line.get_color(), linestyle=(0, (4, 3)), linewidth=0.9)
+        ax.set(xscale="log", yscale="log", xlabel="steps back (lag + 1)", ylabel="memory function")
+        ax.set_ylim(max(1e-4, float(curves.clamp(min=floor).min()) / 2), 1.3)
+        return ax
