@@ -1,0 +1,21 @@
+"""Which layer? One a file, under one contract, and one backbone to put them in."""
+
+from ssmemory.nn.backbone import LAYERS, Backbone, BackboneConfig
+from ssmemory.nn.param_groups import param_groups
+from ssmemory.nn.roles import Role, named_roles
+from ssmemory.nn.s4d import S4D
+from ssmemory.nn.storage import load_model, save_model
+from ssmemory.nn.systems import named_systems
+
+__all__ = [
+    "LAYERS",
+    "S4D",
+    "Backbone",
+    "BackboneConfig",
+    "Role",
+    "load_model",
+    "named_roles",
+    "named_systems",
+    "param_groups",
+    "save_model",
+]

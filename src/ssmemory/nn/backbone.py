@@ -1,0 +1,210 @@
+"""One backbone for every layer: encoder, pre-norm residual blocks with GLU mixing, pooling, decoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from ssmemory.errors import reject, reject_unknown
+from ssmemory.nn.lengths import beyond, check_lengths
+from ssmemory.nn.s4d import S4D
+
+LAYERS = {"s4d": S4D}
+Pooling = Literal["mean", "last", "none"]
+
+
+@dataclass(frozen=True)
+class BackboneConfig:
+    """What a `Backbone` is made of.
+
+    Attributes:
+        d_input: channels of the input, or the number of symbols if ``embed``.
+        d_output: width of the output: classes, or channels to predict.
+        d_model: width between the blocks.
+        d_state: full real state size of every channel.
+        n_layers: number of blocks.
+        layer: the recurrent layer, a name in `LAYERS`.
+        init: the initialiser's name, of the form f(d_state, dt).
+        dt_min: smallest initial step of the layers.
+        dt_max: largest initial step of the layers.
+        discretization: "zoh" or "bilinear".
+        dropout: share of activations dropped in each block while training, in [0, 1).
+        pooling: read out the mean over the steps, the last step, or every step ("none").
+        embed: the input is symbols (integers), not channels.
+    """
+
+    d_input: int = 1
+    d_output: int = 10
+    d_model: int = 64
+    d_state: int = 64
+    n_layers: int = 2
+    layer: str = "s4d"
+    init: str = "s4d_lin"
+    dt_min: float = 0.001
+    dt_max: float = 0.1
+    discretization: Literal["zoh", "bilinear"] = "zoh"
+    dropout: float = 0.0
+    pooling: Pooling = "last"
+    embed: bool = False
+
+    def __post_init__(self) -> None:
+        if self.layer not in LAYERS:
+            reject_unknown("layer", self.layer, LAYERS)
+        if self.pooling not in ("mean", "last", "none"):
+            reject_unknown("pooling", self.pooling, ["mean", "last", "none"])
+        if min(self.d_input, self.d_output, self.d_model, self.n_layers) < 1 or not 0 <= self.dropout < 1:
+            names = ("d_input", "d_output", "d_model", "n_layers", "dropout")
+            got = ", ".join(f"{name}={getattr(self, name)}" for name in names)
+            reject("config", expected="positive sizes and dropout in [0, 1)", got=got, fix="mend the one out of range")
+
+
+class Block(nn.Module):
+    """``h + dropout(GLU(W dropout(gelu(layer(norm(h))))))``: one recurrent layer and the mixing of its channels."""
+
+    def __init__(self, config: BackboneConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(config.d_model)
+        self.layer = LAYERS[config.layer](
+            config.d_model,
+            config.d_state,
+            init=config.init,
+            dt_min=config.dt_min,
+            dt_max=config.dt_max,
+            discretization=config.discretization,
+        )
+        self.mix = nn.Linear(config.d_model, 2 * config.d_model)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(self, h: Tensor, state: Tensor | None = None, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Run over a sequence; see `Backbone.forward`."""
+        y, state = self.layer(self.norm(h), state, lengths)
+        return h + self._mixed(y), state
+
+    def step(self, h_t: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Take one step; see `Backbone.step`."""
+        y, state = self.layer.step(self.norm(h_t), state)
+        return h_t + self._mixed(y), state
+
+    def _mixed(self, y: Tensor) -> Tensor:
+        y = self.dropout(nn.functional.gelu(y))
+        return self.dropout(nn.functional.glu(self.mix(y), dim=-1))
+
+
+class Backbone(nn.Module):
+    """Encoder, ``n_layers`` blocks, a last norm, pooling, and the decoder: sequence in, label or sequence out.
+
+    Args:
+        config: what it is made of. Initial values come from torch's generator: seed it first.
+
+    Shape:
+        u: (batch, length, d_input), or (batch, length) of symbols with ``embed``.
+        y: (batch, d_output) with pooling "mean" or "last", else (batch, length, d_output).
+
+    Example:
+        >>> model = Backbone(BackboneConfig(d_model=8, d_state=16))
+        >>> y, states = model(torch.randn(2, 20, 1))
+        >>> y.shape, len(states)
+        (torch.Size([2, 10]), 2)
+    """
+
+    def __init__(self, config: BackboneConfig) -> None:
+        super().__init__()
+        self.config = config
+        encoder = nn.Embedding if config.embed else nn.Linear
+        self.encoder = encoder(config.d_input, config.d_model)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.norm = nn.LayerNorm(config.d_model)
+        self.decoder = nn.Linear(config.d_model, config.d_output)
+
+    def forward(
+        self,
+        u: Float[Tensor, "batch length d_input"] | Int[Tensor, "batch length"],
+        states: list[Tensor] | None = None,
+        lengths: Int[Tensor, "batch"] | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Run over sequences.
+
+        Args:
+            u: the input.
+            states: one a block, from an earlier call; zero if left out.
+            lengths: real steps of each sequence; what lies beyond changes nothing.
+
+        Returns:
+            y, and the state of every block after the last real step.
+
+        Raises:
+            InputError: a wrong width, symbol, length or state.
+        """
+        self._check_input(u, "length")
+        if lengths is not None:
+            lengths = check_lengths(lengths, u)
+            u = u if self.config.embed else u.masked_fill(beyond(lengths, u), 0)
+        h = self.encoder(u)
+        after = []
+        before: list[Tensor | None] = [None] * len(self.blocks) if states is None else [*self._check_states(states)]
+        for block, state in zip(self.blocks, before, strict=True):
+            h, state = block(h, state, lengths)
+            after.append(state)
+        return self.decoder(self._pooled(self.norm(h), lengths)), after
+
+    def step(self, u_t: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
+        """Take one step of every block; y is what pooling "last" would read here. See `forward`.
+
+        Args:
+            u_t: (batch, d_input), or (batch,) of symbols.
+            states: from `initial_state`, `forward`, or an earlier step.
+
+        Returns:
+            y (batch, d_output) and the states after the step.
+
+        Raises:
+            InputError: pooling "mean", which a single step cannot compute.
+        """
+        if self.config.pooling == "mean":
+            reject("pooling", expected="'last' or 'none'", got="'mean'", fix="a mean needs the whole sequence")
+        self._check_input(u_t)
+        h = self.encoder(u_t)
+        after = []
+        for block, state in zip(self._blocks(), self._check_states(states), strict=True):
+            h, state = block.step(h, state)
+            after.append(state)
+        return self.decoder(self.norm(h)), after
+
+    def initial_state(self, batch_size: int) -> list[Tensor]:
+        """Return the zero state of every block."""
+        return [block.layer.initial_state(batch_size) for block in self._blocks()]
+
+    def _blocks(self) -> list[Block]:
+        return cast("list[Block]", list(self.blocks))
+
+    def _check_states(self, states: list[Tensor]) -> list[Tensor]:
+        if len(states) != len(self.blocks):
+            fix = "pass the list that this backbone returned"
+            reject("states", expected=f"{len(self.blocks)}, one a block", got=len(states), fix=fix)
+        return states
+
+    def _check_input(self, u: Tensor, *axes: str) -> None:
+        config, axes = self.config, ("batch", *axes)
+        got = f"{tuple(u.shape)} {str(u.dtype).removeprefix('torch.')}"
+        if config.embed:
+            good = u.dtype in (torch.int32, torch.int64) and u.ndim == len(axes) and u.numel() > 0
+            if not good or int(u.min()) < 0 or int(u.max()) >= config.d_input:
+                got += f" in {int(u.min())} … {int(u.max())}" if good else ""
+                expected = f"({', '.join(axes)}) of symbols 0 … {config.d_input - 1}, int64 or int32"
+                reject("u", expected=expected, got=got, fix="give integer symbols")
+        elif u.ndim != len(axes) + 1 or u.shape[-1] != config.d_input or not u.is_floating_point() or 0 in u.shape:
+            expected = f"({', '.join(axes)}, {config.d_input}) of floats, nothing empty"
+            reject("u", expected=expected, got=got, fix="put channels last")
+
+    def _pooled(self, h: Tensor, lengths: Tensor | None) -> Tensor:
+        if self.config.pooling == "none":
+            return h
+        if lengths is None:
+            return h.mean(1) if self.config.pooling == "mean" else h[:, -1]
+        if self.config.pooling == "last":
+            return h[torch.arange(len(h), device=h.device), lengths - 1]
+        return h.masked_fill(beyond(lengths, h), 0).sum(1) / lengths.unsqueeze(-1)
