@@ -1,0 +1,20 @@
+"""How do I get a trained model? Freezing and gradient training."""
+
+from ssmemory.errors import require
+
+require("lightning", extra="fit", purpose="ssmemory.fit")
+
+from ssmemory.fit.freeze import FreezeMode, Frozen, freeze  # noqa: E402
+from ssmemory.fit.layer_memory import LayerMemory, layer_memory  # noqa: E402
+from ssmemory.fit.train import TrainConfig, TrainResult, train  # noqa: E402
+
+__all__ = [
+    "FreezeMode",
+    "Frozen",
+    "LayerMemory",
+    "TrainConfig",
+    "TrainResult",
+    "freeze",
+    "layer_memory",
+    "train",
+]
