@@ -1,0 +1,34 @@
+"""Is it true? One folder an experiment, each with its configuration, its run and its figures."""
+
+from types import ModuleType
+
+from ssmemory.errors import reject_unknown, require
+
+for _module in ("lightning", "joblib"):
+    require(_module, extra="fit", purpose="ssmemory.experiments")
+
+from ssmemory.experiments import frozen_vs_learned  # noqa: E402
+from ssmemory.experiments.page import Figure, Page, Table  # noqa: E402
+from ssmemory.experiments.report import read_results, write_report  # noqa: E402
+
+EXPERIMENTS: dict[str, ModuleType] = {"frozen-vs-learned": frozen_vs_learned}
+
+
+def experiment(name: str) -> ModuleType:
+    """Return an experiment by its name: a package with ``SIZES``, ``SCHEMA``, ``run`` and ``page``.
+
+    Args:
+        name: a name in `EXPERIMENTS`.
+
+    Returns:
+        The package.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    if name not in EXPERIMENTS:
+        reject_unknown("experiment", name, EXPERIMENTS)
+    return EXPERIMENTS[name]
+
+
+__all__ = ["EXPERIMENTS", "Figure", "Page", "Table", "experiment", "read_results", "write_report"]
