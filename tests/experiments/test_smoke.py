@@ -42,7 +42,7 @@ def test_schema_and_configuration(smoke):
     assert results["data"]["name"] == "digits"
     assert results["data"]["length"] == 64
     assert results["data"]["note"] == ""
-    assert set(results) == {"schema", "size", "config", "data", "machine", "seconds", "summary", "runs"}
+    assert set(results) == {"schema", "size", "config", "data", "machine", "training_seconds", "summary", "runs"}
 
 
 def test_every_start_is_trained_in_both_modes(smoke):

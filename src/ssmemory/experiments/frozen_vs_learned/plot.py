@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import statistics
 import tomllib
 from collections.abc import Callable
@@ -10,7 +9,7 @@ from math import cos, pi, sin
 from pathlib import Path
 from typing import Any
 
-from ssmemory.errors import require
+from ssmemory.experiments.drawing import draw_svg
 from ssmemory.experiments.frozen_vs_learned.findings import percent
 from ssmemory.experiments.page import Figure, Page, Table
 
@@ -55,7 +54,7 @@ def page(results: Results) -> Page:
         ("Where did learning move the eigenvalues?", _eigenvalues, "Eigenvalues in the complex plane, upper half, "
          "of the first layer (seed 0): before training, and after learning. The line is the unit circle."),
     ]  # fmt: skip
-    figures = [Figure(title, _draw(draw, results), caption) for title, draw, caption in drawings]
+    figures = [Figure(title, draw_svg(draw, results), caption) for title, draw, caption in drawings]
     size = results["size"]
     command = f"ssmemory run frozen-vs-learned --size {size}" if size != "custom" else "run(Config(…), folder)"
     notes = _notes(results)
@@ -87,25 +86,6 @@ def _notes(results: Results) -> list[str]:
     )
     notes.append(f"Licence of the data: {data['licence']}")
     return notes
-
-
-def _draw(draw: Callable[[Any, Results], None], results: Results) -> str:
-    """Return the figure as SVG with text as text, the same for the same results."""
-    matplotlib = require("matplotlib", extra="plot", purpose="the figures")
-    from matplotlib.figure import Figure as Canvas
-
-    style = {
-        "svg.fonttype": "none", "svg.hashsalt": "ssmemory", "font.family": "sans-serif", "font.size": 10,
-        "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25,
-        "legend.frameon": False, "axes.axisbelow": True,
-    }  # fmt: skip
-    with matplotlib.rc_context(style):
-        canvas = Canvas(figsize=(7.2, 4.0), layout="constrained")
-        draw(canvas, results)
-        text = io.StringIO()
-        canvas.savefig(text, format="svg", metadata={"Date": None})
-    svg = text.getvalue()
-    return svg[svg.index("<svg") :]
 
 
 def _chosen(results: Results, start: str, mode: str) -> list[dict[str, Any]]:
@@ -201,7 +181,7 @@ def _eigenvalues(canvas: Any, results: Results) -> None:
         axes.set(title=f"{start} (dt = {results['summary']['starts'][start]:g})", xlabel="Re λ", aspect="equal")
         axes.title.set_fontsize(10)
     panels[0].set_ylabel("Im λ")
-    panels[0].legend(loc="upper right", fontsize=8)
+    panels[0].legend(loc="lower left", bbox_to_anchor=(0.14, 0.02), fontsize=8)  # inside the half circle
 
 
 def _claims(claims: dict[str, dict[str, str]]) -> Table:
