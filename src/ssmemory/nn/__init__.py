@@ -1,6 +1,8 @@
 """Which layer? One a file, under one contract, and one backbone to put them in."""
 
 from ssmemory.nn.backbone import LAYERS, Backbone, BackboneConfig
+from ssmemory.nn.bidirectional import Bidirectional
+from ssmemory.nn.detect_nan import detect_nan
 from ssmemory.nn.param_groups import param_groups
 from ssmemory.nn.roles import Role, named_roles
 from ssmemory.nn.s4d import S4D
@@ -12,7 +14,9 @@ __all__ = [
     "S4D",
     "Backbone",
     "BackboneConfig",
+    "Bidirectional",
     "Role",
+    "detect_nan",
     "load_model",
     "named_roles",
     "named_systems",

@@ -2,36 +2,45 @@
 
 from __future__ import annotations
 
+import inspect
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ssmemory.errors import reject, reject_unknown
+from ssmemory.nn.bidirectional import Bidirectional
 from ssmemory.nn.lengths import beyond, check_lengths
 from ssmemory.nn.s4d import S4D
 
-LAYERS = {"s4d": S4D}
+LAYERS: dict[str, type[Any]] = {
+    "s4d": S4D,
+}
 Pooling = Literal["mean", "last", "none"]
+_OF_THE_LAYER = ("d_state", "init", "dt_min", "dt_max", "discretization", "heads")
 
 
 @dataclass(frozen=True)
 class BackboneConfig:
     """What a `Backbone` is made of.
 
+    What is None is left to the layer, and what the layer does not take must be None.
+
     Attributes:
         d_input: channels of the input, or the number of symbols if ``embed``.
         d_output: width of the output: classes, or channels to predict.
         d_model: width between the blocks.
-        d_state: full real state size of every channel.
+        d_state: the layer's full real state size; see its class for whether it is one of every channel or of all.
         n_layers: number of blocks.
-        layer: the recurrent layer, a name in `LAYERS`.
-        init: the initialiser's name, of the form f(d_state, dt).
+        layer: the layer, a name in `LAYERS`.
+        init: the initialiser's name.
         dt_min: smallest initial step of the layers.
         dt_max: largest initial step of the layers.
         discretization: "zoh" or "bilinear".
+        heads: number of heads of the layers that have some.
+        bidirectional: two layers a block, one from each end; see `Bidirectional`.
         dropout: share of activations dropped in each block while training, in [0, 1).
         pooling: read out the mean over the steps, the last step, or every step ("none").
         embed: the input is symbols (integers), not channels.
@@ -40,13 +49,15 @@ class BackboneConfig:
     d_input: int = 1
     d_output: int = 10
     d_model: int = 64
-    d_state: int = 64
+    d_state: int | None = None
     n_layers: int = 2
     layer: str = "s4d"
-    init: str = "s4d_lin"
-    dt_min: float = 0.001
-    dt_max: float = 0.1
-    discretization: Literal["zoh", "bilinear"] = "zoh"
+    init: str | None = None
+    dt_min: float | None = None
+    dt_max: float | None = None
+    discretization: Literal["zoh", "bilinear"] | None = None
+    heads: int | None = None
+    bidirectional: bool = False
     dropout: float = 0.0
     pooling: Pooling = "last"
     embed: bool = False
@@ -54,12 +65,29 @@ class BackboneConfig:
     def __post_init__(self) -> None:
         if self.layer not in LAYERS:
             reject_unknown("layer", self.layer, LAYERS)
+        taken = inspect.signature(LAYERS[self.layer]).parameters
+        for name, value in self.layer_options().items():
+            if name not in taken:
+                fix = "leave it out, or choose another layer"
+                reject(name, expected=f"None, as layer {self.layer!r} takes no {name}", got=repr(value), fix=fix)
         if self.pooling not in ("mean", "last", "none"):
             reject_unknown("pooling", self.pooling, ["mean", "last", "none"])
         if min(self.d_input, self.d_output, self.d_model, self.n_layers) < 1 or not 0 <= self.dropout < 1:
             names = ("d_input", "d_output", "d_model", "n_layers", "dropout")
             got = ", ".join(f"{name}={getattr(self, name)}" for name in names)
             reject("config", expected="positive sizes and dropout in [0, 1)", got=got, fix="mend the one out of range")
+
+    def layer_options(self) -> dict[str, object]:
+        """Return what is not left to the layer, by the names of its arguments."""
+        return {name: getattr(self, name) for name in _OF_THE_LAYER if getattr(self, name) is not None}
+
+    def make_layer(self) -> Any:
+        """Return one new layer, its initial values from torch's generator."""
+
+        def make() -> Any:
+            return LAYERS[self.layer](self.d_model, **self.layer_options())
+
+        return Bidirectional(make(), make()) if self.bidirectional else make()
 
 
 class Block(nn.Module):
@@ -68,14 +96,7 @@ class Block(nn.Module):
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(config.d_model)
-        self.layer = LAYERS[config.layer](
-            config.d_model,
-            config.d_state,
-            init=config.init,
-            dt_min=config.dt_min,
-            dt_max=config.dt_max,
-            discretization=config.discretization,
-        )
+        self.layer = config.make_layer()
         self.mix = nn.Linear(config.d_model, 2 * config.d_model)
         self.dropout = nn.Dropout(config.dropout)
 
