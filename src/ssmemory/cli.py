@@ -19,7 +19,7 @@ from ssmemory import nn
 from ssmemory.errors import MissingExtraError, SSMemoryError, reject, reject_unknown, require
 from ssmemory.init import INITIALISERS
 from ssmemory.memory import MemoryFunction, memory_function
-from ssmemory.systems import LinearSystem
+from ssmemory.systems import HasSystem, LinearSystem
 
 Named = dict[str, LinearSystem]
 
@@ -69,6 +69,51 @@ def measure_model(
 measure_model.__doc__ = (
     f"{measure_model.__doc__}\n\nArgs:\n    folder: the folder that `ssmemory train` wrote.{_MEASURE_DOC}"
 )
+
+
+def measure_layer(
+    *,
+    layer: str,
+    d_model: int = 64,
+    d_state: int | None = None,
+    init: str | None = None,
+    dt_min: float | None = None,
+    dt_max: float | None = None,
+    discretization: Literal["zoh", "bilinear"] | None = None,
+    heads: int | None = None,
+    seed: int = 0,
+    lags: int = 1000,
+    level: float = 0.5,
+    sequence: int | None = None,
+    plot: bool = False,
+    json: bool = False,
+    out: Path = Path("out"),
+) -> None:
+    """Measure a new layer as it starts, medians over its channels. Exact, of the layer's own input."""
+    config = nn.BackboneConfig(
+        layer=layer, d_model=d_model, d_state=d_state, init=init, dt_min=dt_min, dt_max=dt_max,
+        discretization=discretization, heads=heads,
+    )  # fmt: skip
+    torch.manual_seed(seed)
+    made = config.make_layer().requires_grad_(False)
+    if not isinstance(made, HasSystem):
+        fix = "softmax attention keeps every key and value of its window instead"
+        reject("layer", expected="a layer with a linear system inside", got=repr(layer), fix=fix)
+    _measure({layer: made.system()}, lags=lags, level=level, sequence=sequence, plot=plot, as_json=json, out=out)
+
+
+measure_layer.__doc__ = f"""{measure_layer.__doc__}
+
+Args:
+    layer: the layer; `ssmemory list` names them.
+    d_model: channels.
+    d_state: full real state size of the layer; its own choice if left out, as for the next five.
+    init: initialiser of the eigenvalues.
+    dt_min: smallest initial step; steps are log-uniform between the two.
+    dt_max: largest initial step.
+    discretization: zoh or bilinear.
+    heads: heads of the layers that have some.
+    seed: seeds the initial values.{_MEASURE_DOC}"""
 
 
 def _initialiser_command(name: str) -> Callable[..., None]:
@@ -154,11 +199,13 @@ def train(
     n_train: int | None = None,
     layer: str = "s4d",
     d_model: int = 64,
-    d_state: int = 64,
+    d_state: int | None = None,
     n_layers: int = 2,
-    init: str = "s4d_lin",
-    dt_min: float = 0.001,
-    dt_max: float = 0.1,
+    init: str | None = None,
+    dt_min: float | None = None,
+    dt_max: float | None = None,
+    heads: int | None = None,
+    bidirectional: bool = False,
     dropout: float = 0.0,
     pooling: Literal["mean", "last"] = "last",
     freeze: str = "none",
@@ -178,13 +225,15 @@ def train(
         data: digits, mnist or fashion-mnist.
         side: pixels a side after averaging; sequences have side² steps. As the images are, if left out.
         n_train: training images; all but the last sixth of the training part if left out. That sixth validates.
-        layer: the recurrent layer.
+        layer: the layer; `ssmemory list` names them.
         d_model: channels between the blocks.
-        d_state: full real state size of every channel.
+        d_state: full real state size of the layer; its own choice if left out, as for the next five.
         n_layers: blocks.
-        init: initialiser of the eigenvalues, of the form f(d_state, dt).
+        init: initialiser of the eigenvalues.
         dt_min: smallest initial step; steps are log-uniform between the two.
         dt_max: largest initial step.
+        heads: heads of the layers that have some.
+        bidirectional: a second layer in every block reads from the end back.
         dropout: share of activations dropped while training.
         pooling: answer from the mean over the steps, or from the last step.
         freeze: none, eigenvalues, recurrence or all-but-readout.
@@ -204,7 +253,7 @@ def train(
     torch.manual_seed(seed)
     config = nn.BackboneConfig(
         d_model=d_model, d_state=d_state, n_layers=n_layers, layer=layer, init=init, dt_min=dt_min, dt_max=dt_max,
-        dropout=dropout, pooling=pooling,
+        heads=heads, bidirectional=bidirectional, dropout=dropout, pooling=pooling,
     )  # fmt: skip
     model = nn.Backbone(config)
     how = fit.TrainConfig(
@@ -309,7 +358,8 @@ def data(
     print(f"{found.dataset.name}: {found.folder}{' (was there)' if found.from_cache else ''}")
 
 
-MEASURE = {_choice(name): _initialiser_command(name) for name in INITIALISERS} | {"model": measure_model}
+MEASURE = {_choice(name): _initialiser_command(name) for name in INITIALISERS}
+MEASURE |= {"layer": measure_layer, "model": measure_model}
 COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "run": run,
@@ -332,6 +382,8 @@ def _deferred(command: Callable[..., None]) -> Callable[..., Callable[[], None]]
 def _parse(arguments: list[str]) -> Callable[[], None]:
     """Return the command with its arguments; a complaint of the parser is raised as one line."""
     known, program = {"measure": None} | dict(COMMANDS), "ssmemory"
+    if arguments[:1] == ["measure"] and arguments[1:] and arguments[1].startswith("--layer"):
+        arguments = ["measure", "layer", *arguments[1:]]
     while arguments and not arguments[0].startswith("-"):
         if arguments[0] not in known:
             reject_unknown("measure what" if program != "ssmemory" else "command", arguments[0], known)
@@ -341,7 +393,7 @@ def _parse(arguments: list[str]) -> Callable[[], None]:
             return _read(program, functools.partial(tyro.cli, _deferred(command)), arguments)
         known = dict(MEASURE)
     if program == "ssmemory":
-        about = "Measure an initialiser's spectrum, or a saved model. Exact; see `ssmemory measure --help`."
+        about = "Measure an initialiser's spectrum, a layer or a saved model. Exact; see `ssmemory measure --help`."
         known["measure"] = _described(about)
     collected = {name: _deferred(command) for name, command in known.items() if command is not None}
     parse = functools.partial(tyro.extras.subcommand_cli_from_dict, collected, description=_HELP)
