@@ -57,8 +57,9 @@ class Images:
 
     def described(self) -> dict[str, str | int]:
         """Return what ``results.json`` says of the data."""
+        told: dict[str, str | int] = {"name": self.name, "note": self.note, "licence": self.licence}
         parts = {part: len(getattr(self, part)[0]) for part in ("training", "validation", "test")}
-        return {"name": self.name, "note": self.note, "licence": self.licence, "length": self.length} | parts
+        return told | {"length": self.length} | parts
 
 
 def load_sequences(wanted: Wanted, *, cache: Path | None = None, source: Path | None = None) -> Images:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import statistics
-import tomllib
 from collections.abc import Callable
 from math import cos, pi, sin
 from pathlib import Path
 from typing import Any
 
+from ssmemory.experiments.claims import claims_table
 from ssmemory.experiments.drawing import draw_svg
 from ssmemory.experiments.frozen_vs_learned.findings import percent
 from ssmemory.experiments.page import Figure, Page, Table
@@ -59,7 +59,7 @@ def page(results: Results) -> Page:
     command = f"ssmemory run frozen-vs-learned --size {size}" if size != "custom" else "run(Config(…), folder)"
     notes = _notes(results)
     title = "Frozen or learned: what does the recurrence need?"
-    tables = [_claims(summary["claims"]), _table(summary["curve"], summary["starts"])]
+    tables = [claims_table(Path(__file__).parent, summary["claims"]), _table(summary["curve"], summary["starts"])]
     return Page(title, intro, summary["findings"], notes, figures, tables, command)
 
 
@@ -182,16 +182,6 @@ def _eigenvalues(canvas: Any, results: Results) -> None:
         axes.title.set_fontsize(10)
     panels[0].set_ylabel("Im λ")
     panels[0].legend(loc="lower left", bbox_to_anchor=(0.14, 0.02), fontsize=8)  # inside the half circle
-
-
-def _claims(claims: dict[str, dict[str, str]]) -> Table:
-    expected = tomllib.loads((Path(__file__).parent / "expected.toml").read_text(encoding="utf-8"))
-    rows = [
-        [name, told["claim"], told["predicted"], claims[name]["measured"], claims[name]["verdict"]]
-        for name, told in expected.items()
-    ]
-    caption = f"Source: {next(iter(expected.values()))['source']}. A verdict speaks of this setting alone."
-    return Table("Predicted and measured", ["", "claim", "predicted", "measured", "verdict"], rows, caption)
 
 
 def _table(curve: list[dict[str, Any]], starts: dict[str, float]) -> Table:
