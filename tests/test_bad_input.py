@@ -170,8 +170,7 @@ ROWS = [
     Row("no number of lags", lambda: memory_function(GOOD, None), InputError, "lag|whole", "None", LAGS),
     Row("lags in words", lambda: memory_function(GOOD, "all"), InputError, "lag|whole", "all", LAGS),
     # systems in the wrong place
-    Row("two inputs", lambda: memory_function(TWO_INPUTS, 3), InputError, "one input", "got 2", "one column of B"),
-    Row("two inputs, rank", lambda: TWO_INPUTS.rank, InputError, "one input", "got 2", "one column of B"),
+    Row("two inputs", lambda: input_normal_form(TWO_INPUTS).b, InputError, "one input", "got 2", "use B"),
     Row("no system", lambda: memory_function([0.5], 3), InputError, "LinearSystem", "list", "from_eigenvalues"),
     Row(
         "spread",

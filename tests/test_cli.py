@@ -17,7 +17,7 @@ import torch
 from ssmemory import cli, init, memory_function
 from ssmemory.cli import main
 from ssmemory.experiments.frozen_vs_learned import SIZES
-from ssmemory.nn import LAYERS, Backbone, BackboneConfig, load_model, save_model
+from ssmemory.nn import LAYERS, S4D, Backbone, BackboneConfig, load_model, save_model
 
 RING = ["measure", "ring", "--d-state", "8", "--seed", "0", "--lags", "12"]
 TINY = [
@@ -97,7 +97,7 @@ def test_merged_modes_are_told(capsys):
     assert re.search(r"^s4d_lin: 1 of its modes equal another .*merged", capsys.readouterr().out, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", [name for name in cli.MEASURE if name not in ("model", "fourier", "step")])
+@pytest.mark.parametrize("name", [name for name in cli.MEASURE if name not in ("layer", "model", "fourier", "step")])
 def test_every_initialiser_is_measured(name, capsys):
     words = {"--d-state": "4", "--dt": "0.1", "--seed": "1", "--length": "20", "--memory": "3"}
     with pytest.raises(SystemExit) as ending:
@@ -125,6 +125,32 @@ def test_a_picture_is_a_png(tmp_path, capsys, as_json):
         assert said.err == line
     else:
         assert said.out.endswith(line)
+
+
+@pytest.mark.parametrize("words", [["layer", "--layer", "s4d"], ["--layer", "s4d"], ["--layer=s4d"]], ids=" ".join)
+def test_a_new_layer_is_measured(words, capsys):
+    options = ["--d-model", "3", "--d-state", "6", "--dt-min", "0.1", "--seed", "5", "--lags", "9", "--json"]
+    assert main(["measure", *words, *options]) == 0
+    torch.manual_seed(5)
+    wanted = memory_function(S4D(3, 6, dt_min=0.1).requires_grad_(False).system(), 9)
+    assert json.loads(capsys.readouterr().out)["s4d"]["memory"] == wanted.values.tolist()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--layer", "s4c"], r"layer: expected one of s4d.*, got 's4c'; did you mean 's4d'\?"),
+        (["--layer", "s4d", "--heads", "2"], "heads: expected None, as layer 's4d' takes no heads, got 2; leave it"),
+        (["--layer", "s4d", "--d-state", "7"], "S4D: expected .* an even d_state .*d_state=7; d_state counts"),
+        (["--layer"], "Missing value for argument '--layer'"),
+    ],
+    ids=" ".join,
+)
+def test_a_layer_that_cannot_be_made_is_one_line(words, told, capsys):
+    assert main(["measure", *words]) == 2
+    said = capsys.readouterr().err
+    assert re.match(f"ssmemory: {told}", said)
+    assert said.count("\n") == 1
 
 
 def test_a_saved_model_is_measured_layer_by_layer(saved, capsys):

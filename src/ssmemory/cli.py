@@ -141,7 +141,7 @@ def _choice(name: str) -> str:
 
 
 def _median(memory: MemoryFunction) -> torch.Tensor:
-    return memory.values.reshape(-1, len(memory.lags)).quantile(0.5, 0)
+    return memory.channels.quantile(0.5, 0)
 
 
 def _table(memories: dict[str, MemoryFunction]) -> str:

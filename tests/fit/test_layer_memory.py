@@ -98,3 +98,31 @@ def test_measuring_leaves_no_trace(make_model):
 
 def test_same_parameters_same_record(make_model):
     assert layer_memory(make_model(), LENGTH) == layer_memory(make_model(), LENGTH)
+
+
+class Shared(torch.nn.Module):
+    """A layer whose two input channels share one state of three modes."""
+
+    def __init__(self, radius: float) -> None:
+        super().__init__()
+        self.radius = radius
+
+    def system(self) -> LinearSystem:
+        poles = [self.radius, 0.9 * self.radius, -0.5]
+        return LinearSystem.from_eigenvalues(poles, B=[[1.0, 0.5], [0.3, -1.0], [1.0, 1.0]])
+
+
+def test_the_channels_of_a_shared_state_are_its_inputs():
+    (record,) = layer_memory(Shared(0.97), 60)
+    values = memory_function(Shared(0.97).system(), 60).values
+    np.testing.assert_allclose(record.median, values[record.lags].quantile(0.5, -1), rtol=1e-10)
+    np.testing.assert_allclose(record.high, values[record.lags].quantile(0.9, -1), rtol=1e-10)
+    assert record.rank == 3
+    assert record.reach == float((values >= 0.1).sum(0).double().quantile(0.5))
+    assert record.first_input == pytest.approx(float(values[59].quantile(0.5)))
+
+
+def test_a_layer_that_never_forgets_has_no_record():
+    assert layer_memory(Shared(1.0), 60) == []
+    model = torch.nn.ModuleList([Shared(1.0), Shared(0.97)])
+    assert [record.layer for record in layer_memory(model, 60)] == ["1"]

@@ -1,4 +1,4 @@
-"""The exact memory function: one input channel, white input, infinite horizon."""
+"""The exact memory function: white input, infinite horizon, one input channel or several."""
 
 from __future__ import annotations
 
@@ -19,30 +19,35 @@ from ssmemory.systems import LinearSystem, Spectrum, input_normal_form, is_trian
 def memory_function(system: LinearSystem, lags: int | Sequence[int] | np.ndarray | Tensor) -> MemoryFunction:
     """Return how well the input of τ steps ago can be read, linearly, off the present state. Exact.
 
-    ``MF(τ) = 1 − min_w E|u[t−τ] − w·x[t]|² / E|u|² = (A^τ B)* P⁻¹ (A^τ B)``, with ``P = A P A* + B B*``, for white
-    input, one input channel and a system that has run for ever. It depends on the eigenvalues alone, never
-    increases with τ, sums to the rank, and is at most ``rank/(τ+1)``. Lag 0 is the current input.
+    ``MF_i(τ) = 1 − min_w E|u_i[t−τ] − w·x[t]|² / E|u_i|² = (A^τ b_i)* P⁻¹ (A^τ b_i)``, with ``P = A P A* + B B*`` and
+    b_i the column of B of input i, for white inputs and a system that has run for ever. It never increases with τ,
+    sums to the rank over all lags and inputs, and is at most ``rank/(τ+1)``. Lag 0 is the current input.
 
-    It is computed from the all-pass theorem, without P: ``MF(τ) = Σ_{i>τ} |θ_i|²`` with θ the impulse response
-    of ``Π_n (z⁻¹ − λ‾_n)/(1 − λ_n z⁻¹)``.
+    With one input it depends on the eigenvalues alone, and is computed from the all-pass theorem, without P:
+    ``MF(τ) = Σ_{i>τ} |θ_i|²`` with θ the impulse response of ``Π_n (z⁻¹ − λ‾_n)/(1 − λ_n z⁻¹)``. With several it
+    depends on B too (not on a unitary mix of the inputs as far as their sum goes, nor, for a diagonal A, on the size of
+    a row), and is ``‖A'^τ b'_i‖²`` in the input-normal form (A', B') that matrix all-pass sections make.
 
     Args:
-        system: a stable system with one input, batched or not.
+        system: a stable system, batched or not.
         lags: n for lags 0 … n−1, or a sequence of lags ≥ 0, in any order. A sequence costs no more for lags far
             away: the lags before them are not computed.
 
     Returns:
-        The memory function with its capacity, rank, tail, reach and plot; differentiable in the eigenvalues
-        where they require gradients.
+        The memory function with its capacity, rank, tail, reach and plot: values (*batch, n_lags) for one input,
+        (*batch, n_lags, inputs) for several. Differentiable in the eigenvalues where they require gradients, and with
+        several inputs in B.
 
     Raises:
-        InputError: no lags, negative or fractional lags, several inputs.
+        InputError: no lags, negative or fractional lags; gradients are wanted of a dense system with several inputs
+            in which a mode is not reached or eigenvalues nearly coincide.
         UnstableError: an eigenvalue on or outside the unit circle.
 
     Numerics:
-        All lags: relative error about 1e-16 · L, and below 1e-11 at every lag down to 1e-290 for L up to 100,000;
-        exactly 0 below the range of float64; time O(N L), memory O(L) a system. A sequence of lags: about 1e-14, also
-        a million lags away; time O(N³ log τ). All lags with gradients: O(N² L).
+        One input, all lags: relative error about 1e-16 · L, and below 1e-11 at every lag down to 1e-290 for L up to
+        100,000; exactly 0 below the range of float64; time O(N L), memory O(L) a system. A sequence of lags: about
+        1e-14, also a million lags away; time O(N³ log τ). All lags with gradients: O(N² L).
+        Several inputs: see `matrix_sections`; all lags take O(N² L) an input.
 
     Source:
         Jaeger (2001) for the memory function; Dambre et al., Sci. Rep. 2, 514 (2012) for its bound.
@@ -60,9 +65,10 @@ def memory_function(system: LinearSystem, lags: int | Sequence[int] | np.ndarray
     wanted, contiguous = _read_lags(lags)
     spectrum = system.spectrum()
     spectrum.require_stable()
+    differentiable = torch.is_grad_enabled() and spectrum.log_eigenvalues.requires_grad
     if not contiguous:
         values = single_lags(input_normal_form(spectrum), wanted)
-    elif torch.is_grad_enabled() and spectrum.log_eigenvalues.requires_grad:
+    elif differentiable or system.n_inputs > 1:
         values = leading_lags(input_normal_form(spectrum), len(wanted))
     else:
         values = _all_lags(spectrum, len(wanted))
@@ -70,16 +76,16 @@ def memory_function(system: LinearSystem, lags: int | Sequence[int] | np.ndarray
 
 
 def memory_capacity(system: LinearSystem) -> Float64[Tensor, "*batch"]:
-    """Return ``Σ_τ MF(τ)``, summed over the leading lags plus the exact tail, not read off the rank.
+    """Return ``Σ_i Σ_τ MF_i(τ)``, summed over inputs and leading lags plus the exact tail, not read off the rank.
 
     Args:
-        system: a stable system with one input, batched or not.
+        system: a stable system, batched or not.
 
     Returns:
-        (*batch,) the memory capacity; in theory the rank, and within 1e-9 of it.
+        (*batch,) the memory capacity, over all inputs; in theory the rank, and within 1e-9 of it.
 
     Raises:
-        InputError: several inputs.
+        InputError: gradients are wanted where there are none; see `memory_function`.
         UnstableError: an eigenvalue on or outside the unit circle.
 
     Example:
@@ -91,7 +97,7 @@ def memory_capacity(system: LinearSystem) -> Float64[Tensor, "*batch"]:
 
 def perturbation_spread(
     system: LinearSystem, lags: int | Sequence[int], *, seed: int, draws: int = 4
-) -> Float64[Tensor, "*batch n_lags"]:
+) -> Float64[Tensor, "*batch n_lags *inputs"]:
     """Return how far MF moves when a dense A is perturbed by a relative 2.2e-16: its own numerical uncertainty.
 
     Ill-conditioned eigenvalues need not make an ill-conditioned memory function, so their condition numbers say
@@ -104,7 +110,8 @@ def perturbation_spread(
         draws: how many perturbations.
 
     Returns:
-        The largest |MF of the perturbed − MF| over the draws, at every lag.
+        The largest |MF of the perturbed − MF| over the draws, at every lag, in the shape of the memory function's
+        values.
 
     Raises:
         InputError: a diagonal system, whose eigenvalues are given and not computed.
@@ -113,14 +120,14 @@ def perturbation_spread(
         fix = "the eigenvalues of a diagonal system are given, not computed"
         reject("system", expected="a dense one", got=repr(system), fix=fix)
     generator = torch.Generator().manual_seed(seed)
-    A, C = system.A.detach(), system.C
-    centre = memory_function(LinearSystem.from_matrices(A, system.B, C), lags).values
+    A, B = system.A.detach(), system.B.detach()
+    centre = memory_function(LinearSystem.from_matrices(A, B), lags).values
     spread = torch.zeros_like(centre)
     for _ in range(draws):
         noise = torch.randn(A.shape, generator=generator, dtype=A.dtype)
         noise = noise * (A != 0) if is_triangular(A) else noise
         scale = torch.finfo(torch.float64).eps * torch.linalg.matrix_norm(A) / torch.linalg.matrix_norm(noise)
-        moved = LinearSystem.from_matrices(A + scale[..., None, None] * noise, system.B, C)
+        moved = LinearSystem.from_matrices(A + scale[..., None, None] * noise, B)
         spread = torch.maximum(spread, (memory_function(moved, lags).values - centre).abs())
     return spread
 

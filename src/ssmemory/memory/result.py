@@ -11,7 +11,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from ssmemory.errors import reject, require
-from ssmemory.memory.powers import energy, first_below, leading_lags
+from ssmemory.memory.powers import energy, first_below, first_columns_below, leading_lags
 from ssmemory.systems import InputNormalForm, Spectrum, input_normal_form
 
 if TYPE_CHECKING:
@@ -25,9 +25,11 @@ class MemoryFunction:
 
     Attributes:
         lags: (n_lags,) steps; lag 0 is the current input.
-        values: (*batch, n_lags) MF in [0, 1], float64.
+        values: (*batch, n_lags) MF in [0, 1], float64; with several inputs (*batch, n_lags, inputs).
         rank: (*batch,) number of state directions; what the capacity is in theory.
         spectrum: the eigenvalues it was computed from, with the count of those merged or unreached.
+
+    "Channels" are all inputs of all systems.
 
     Example:
         >>> from ssmemory import LinearSystem, memory_function
@@ -37,9 +39,20 @@ class MemoryFunction:
     """
 
     lags: Int64[Tensor, " n_lags"]
-    values: Float64[Tensor, "*batch n_lags"]
+    values: Float64[Tensor, "*batch n_lags *inputs"]
     rank: Int64[Tensor, "*batch"]
     spectrum: Spectrum
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of input channels of each system."""
+        return 1 if self.spectrum.B is None else self.spectrum.B.shape[-1]
+
+    @property
+    def channels(self) -> Float64[Tensor, "channels n_lags"]:
+        """(channels, n_lags) the values, one row an input of a system."""
+        by_lag = self.values.unsqueeze(-1) if self.n_inputs == 1 else self.values
+        return by_lag.transpose(-1, -2).reshape(-1, len(self.lags))
 
     @property
     def _contiguous(self) -> bool:
@@ -51,21 +64,23 @@ class MemoryFunction:
 
     @cached_property
     def tail(self) -> Float64[Tensor, "*batch"]:
-        """(*batch,) ``Σ MF(τ)`` over the lags beyond the largest one, ``‖A^L‖_F²``: never rank minus the sum."""
+        """(*batch,) ``Σ MF(τ)`` over all inputs and the lags beyond the largest one, ``‖A^L‖_F²``, not a difference."""
         return energy(self._form.matrix_power(int(self.lags.max()) + 1))
 
     @cached_property
     def capacity(self) -> Float64[Tensor, "*batch"]:
-        """(*batch,) ``Σ MF(τ)`` over all lags: values plus tail. In theory the rank; the difference is the error.
+        """(*batch,) ``Σ MF(τ)`` over all lags and inputs: values plus tail. In theory the rank; the rest is the error.
 
         Where the lags are not 0 … n−1, the leading lags are computed for it.
         """
         if self._contiguous:
-            return self.values.sum(-1) + self.tail
+            return self.values.reshape(*self.rank.shape, -1).sum(-1) + self.tail
         leading = 4 * self.spectrum.counted.shape[-1]
-        return leading_lags(self._form, leading).sum(-1) + energy(self._form.matrix_power(leading))
+        return leading_lags(self._form, leading).reshape(*self.rank.shape, -1).sum(-1) + energy(
+            self._form.matrix_power(leading)
+        )
 
-    def reach(self, level: float) -> Int64[Tensor, "*batch"]:
+    def reach(self, level: float) -> Int64[Tensor, "*batch *inputs"]:
         """Return how many of the latest inputs are each remembered with MF ≥ level.
 
         Because MF never increases these are lags 0 … reach − 1; 0 if even the current input falls short. Exact,
@@ -75,19 +90,18 @@ class MemoryFunction:
             level: in (0, 1].
 
         Returns:
-            (*batch,) steps.
+            (*batch,) steps; with several inputs (*batch, inputs).
 
         Raises:
             InputError: level outside (0, 1].
         """
         if not 0 < level <= 1:
             reject("level", expected="a number in (0, 1]", got=level, fix="0.5 asks for half of the variance")
-        start = self._form.b.detach().unsqueeze(-1)
-        threshold = torch.full(self.rank.shape, float(level), dtype=torch.float64)
-        return first_below(self._form, start, threshold)
+        found = first_columns_below(self._form, self._form.B.detach(), torch.tensor(float(level), dtype=torch.float64))
+        return found.squeeze(-1) if self.n_inputs == 1 else found
 
     def quantile(self, q: float) -> Int64[Tensor, "*batch"]:
-        """Return the smallest n such that lags 0 … n−1 hold at least the share q of the capacity. Exact.
+        """Return the smallest n such that lags 0 … n−1 of all inputs hold at least the share q of the capacity. Exact.
 
         Args:
             q: in (0, 1).
@@ -125,16 +139,18 @@ class MemoryFunction:
             low, high = reach.quantile(0.1), reach.quantile(0.9)
             steps += f" (median of {len(reach)} channels; 10–90 %: {low:.0f}–{high:.0f})"
         capacity = f"capacity {self.rank.double().median():.0f}"
+        capacity += f", shared by {self.n_inputs} inputs" if self.n_inputs > 1 else ""
         yours = "" if length is None else f"; your sequences have {length}"
         return f"Reads back {steps} at level {level:g} ({capacity}){yours}."
 
     def to_frame(self) -> pandas.DataFrame:
-        """Return a table with the columns lag and memory, and one column a batch dimension before them."""
+        """Return a table with the columns lag and memory; before lag one a batch dimension, after it several inputs."""
         pandas = require("pandas", extra="plot", purpose="to_frame")
-        shape = self.values.shape[:-1]
-        index = torch.cartesian_prod(*(torch.arange(n) for n in (*shape, len(self.lags)))).reshape(-1, len(shape) + 1)
-        columns = {f"system_{d}" if len(shape) > 1 else "system": index[:, d].numpy() for d in range(len(shape))}
-        columns["lag"] = self.lags[index[:, -1]].numpy()
+        batch = self.rank.ndim
+        names = [f"system_{d}" if batch > 1 else "system" for d in range(batch)] + ["lag", "input"]
+        index = torch.cartesian_prod(*(torch.arange(n) for n in self.values.shape)).reshape(-1, self.values.ndim)
+        columns = {name: index[:, d].numpy() for d, name in zip(range(self.values.ndim), names, strict=False)}
+        columns["lag"] = self.lags[index[:, batch]].numpy()
         columns["memory"] = self.values.detach().flatten().cpu().numpy()
         return pandas.DataFrame(columns)
 
@@ -147,14 +163,15 @@ class MemoryFunction:
             bound: draw ``min(1, rank/(τ+1))`` as a dashed line.
 
         Returns:
-            The axes. Several systems are drawn as their median with a band from the 10th to the 90th percentile.
+            The axes. Several channels are drawn as their median with a band from the 10th to the 90th percentile. The
+            bound holds for each of several inputs; on average over them it is as many times lower.
         """
         pyplot = require("matplotlib.pyplot", extra="plot", purpose="plot")
         if ax is None:
             ax = pyplot.subplots(figsize=(6, 4), layout="constrained")[1]
         order = self.lags.argsort()
         steps = (self.lags[order] + 1).double()
-        curves = self.values.detach().cpu()[..., order].reshape(-1, len(order))
+        curves = self.channels.detach().cpu()[:, order]
         floor = 1e-12
         (line,) = ax.plot(steps, curves.quantile(0.5, 0).clamp(min=floor), label=label, linewidth=1.8)
         if len(curves) > 1:

@@ -12,6 +12,7 @@ from torch import Tensor
 from ssmemory.errors import reject
 from ssmemory.ops.precise import log_from_eigenvalues, power
 from ssmemory.systems.discretization import Discretization, discretize_dense, discretize_diagonal
+from ssmemory.systems.several_inputs import dense_modes, diagonal_modes
 from ssmemory.systems.spectrum import Spectrum, dense_eigenvalues, dense_spectrum, diagonal_spectrum
 
 
@@ -329,18 +330,24 @@ class LinearSystem:
         return power(self.log_eigenvalues, 1)
 
     def spectrum(self) -> Spectrum:
-        """Return which eigenvalues count as state directions for one input; see `Spectrum`."""
-        if self.n_inputs != 1:
-            fix = "take one column of B at a time"
-            reject("B", expected="one input channel", got=f"{self.n_inputs}", fix=fix)
+        """Return which eigenvalues count as state directions, and how several inputs drive them; see `Spectrum`.
+
+        Returns:
+            The spectrum; an eigenvalue counts up to once an input.
+
+        Raises:
+            InputError: gradients are wanted where a dense A has none; see `dense_spectrum`, `dense_modes`.
+        """
         if self.A is not None:
-            return dense_spectrum(self.A, self.B.squeeze(-1))
-        reached = self.B.squeeze(-1) != 0
-        return diagonal_spectrum(self.log_eigenvalues, torch.cat([reached, reached], -1) if self.conj_sym else reached)
+            return dense_spectrum(self.A, self.B.squeeze(-1)) if self.n_inputs == 1 else dense_modes(self.A, self.B)
+        B = torch.cat([self.B, self.B.conj()], -2) if self.conj_sym else self.B
+        if self.n_inputs == 1:
+            return diagonal_spectrum(self.log_eigenvalues, B.squeeze(-1) != 0)
+        return diagonal_modes(self.log_eigenvalues, B)
 
     @property
     def rank(self) -> Tensor:
-        """(*batch,) number of state directions that one input reaches: the memory capacity in theory."""
+        """(*batch,) number of state directions that the inputs reach: the memory capacity in theory."""
         return self.spectrum().rank
 
     def to_dense(self) -> LinearSystem:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -20,13 +21,17 @@ MERGE_TOLERANCE = 1e-13  # relative distance under which two eigenvalues of a di
 
 @dataclass(frozen=True, eq=False)
 class Spectrum:
-    """The eigenvalues of a system, each marked as counted or not, for one input channel.
+    """The eigenvalues of a system, each marked as counted or not.
 
     Attributes:
         log_eigenvalues: (*batch, N) log λ; arbitrary where not counted.
-        counted: (*batch, N) True for a mode that adds a direction to what one input reaches.
+        counted: (*batch, N) True for a mode that adds a direction to what the inputs reach.
         merged: (*batch,) how many modes equal another one and were merged with it.
-        unreached: (*batch,) how many modes the input does not reach.
+        unreached: (*batch,) how many modes no input reaches.
+        B: (*batch, N, inputs) how several inputs drive the modes, 0 where not counted; None for one input, whose
+            memory does not depend on it.
+        coupling: (*batch, N, N) the lower-triangular matrix of modes that drive one another, of a dense system with
+            several inputs; else None.
 
     Example:
         >>> from ssmemory import LinearSystem
@@ -39,6 +44,8 @@ class Spectrum:
     counted: Bool[Tensor, "*batch n"]
     merged: Tensor
     unreached: Tensor
+    B: Complex[Tensor, "*batch n m"] | None = None
+    coupling: Complex[Tensor, "*batch n n"] | None = None
 
     @property
     def rank(self) -> Tensor:
@@ -169,41 +176,77 @@ def _reached_eigenvalues(A: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> np
     A chain of Householder steps over all of A can end without one small entry although modes are out of reach, so
     eigenvalues that rounding can tell apart are judged apart: on the left invariant subspace of each cluster.
     """
-    n, size = len(b), np.linalg.norm(A)
+    size = np.linalg.norm(A)
     if not np.any(b) or size == 0:
         return np.zeros(int(np.any(b)), complex)
     unit = b * (size / np.linalg.norm(b))
+    reached = []
+    for cluster in eigenvalue_clusters(A):
+        vector = cluster.basis.conj().T @ unit
+        if len(cluster.values) == 1:
+            reached.append(cluster.values[: int(cluster.doubtful or np.linalg.norm(vector) > cluster.tolerance)])
+        else:
+            reached.append(_reached_by_staircase(cluster.block, vector, cluster.tolerance))
+    return np.concatenate(reached)
+
+
+class Cluster(NamedTuple):
+    """Eigenvalues of a dense A that rounding cannot tell apart, and A on their left invariant subspace.
+
+    Attributes:
+        values: (k,) the eigenvalues.
+        basis: (N, k) orthonormal basis of the subspace.
+        block: (k, k) what A does on it, ``basis* A = block basis*``.
+        tolerance: what ``basis* B`` must exceed to count as not zero, for a B of the norm of A.
+        doubtful: the tolerance is too large for a decision.
+    """
+
+    values: np.ndarray[Any, Any]
+    basis: np.ndarray[Any, Any]
+    block: np.ndarray[Any, Any]
+    tolerance: float
+    doubtful: bool
+
+
+def eigenvalue_clusters(A: np.ndarray[Any, Any]) -> Iterator[Cluster]:
+    """Yield the eigenvalues of A by clusters, each with its left invariant subspace.
+
+    Args:
+        A: (N, N), not zero.
+
+    Yields:
+        The clusters; one of several eigenvalues is never doubtful.
+    """
+    n, size = len(A), float(np.linalg.norm(A))
     noise = 100 * n * np.finfo(float).eps
     values, left, right = scipy.linalg.eig(A, left=True)
     condition = 1 / np.maximum(np.abs((left.conj() * right).sum(0)), 1e-300)
     radius = noise * size * condition  # how far rounding moves an eigenvalue; a Jordan block's falls within its own
     distance = np.abs(values[:, None] - values)
     labels = connected_components(distance <= np.maximum(radius[:, None], radius), directed=False)[1]
-    reached = []
     for label in range(labels.max() + 1):
         inside = labels == label
         gap = distance[inside][:, ~inside].min(initial=size)
         if inside.sum() == 1:
             here = int(np.argmax(inside))
-            tolerance = noise * max(1, size / gap) * condition[here]
-            weight = abs(left[:, here].conj() @ unit) / size
-            reached.append(values[inside][: 1 if weight > tolerance or tolerance > 1e-4 else 0])
+            relative = noise * max(1, size / gap) * condition[here]
+            basis, block = left[:, inside], values[inside][:, None]
+            yield Cluster(values[inside], basis, block, relative * size, relative > 1e-4)
         else:
-            block, vector = _left_block(A, unit, values, inside)
-            reached.append(_reached_by_staircase(block, vector, noise * size * max(1, size / gap)))
-    return np.concatenate(reached)
+            basis, block = _left_subspace(A, values, inside)
+            yield Cluster(values[inside], basis, block, noise * size * max(1, size / gap), False)
 
 
-def _left_block(A: Any, b: Any, values: Any, inside: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Return A and b as they act on the left invariant subspace of the eigenvalues marked ``inside``."""
+def _left_subspace(A: Any, values: Any, inside: Any) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return a basis of the left invariant subspace of the eigenvalues marked ``inside``, and A on it."""
     if inside.all():
-        return A, b
+        return np.eye(len(A)), A
 
     def wanted(value: Any) -> bool:
         return bool(inside[np.argmin(np.abs(values - np.conj(value)))])
 
     form, basis, count = scipy.linalg.schur(A.conj().T.astype(complex), output="complex", sort=wanted)  # type: ignore[call-overload]
-    return form[:count, :count].conj().T, basis[:, :count].conj().T @ b
+    return basis[:, :count], form[:count, :count].conj().T
 
 
 def _reached_by_staircase(A: Any, b: Any, tolerance: float) -> np.ndarray[Any, Any]:
