@@ -97,7 +97,7 @@ def memory_capacity(system: LinearSystem) -> Float64[Tensor, "*batch"]:
 
 def perturbation_spread(
     system: LinearSystem, lags: int | Sequence[int], *, seed: int, draws: int = 4
-) -> Float64[Tensor, "*batch n_lags *inputs"]:
+) -> Float64[Tensor, "..."]:
     """Return how far MF moves when a dense A is perturbed by a relative 2.2e-16: its own numerical uncertainty.
 
     Ill-conditioned eigenvalues need not make an ill-conditioned memory function, so their condition numbers say

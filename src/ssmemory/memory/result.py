@@ -39,7 +39,7 @@ class MemoryFunction:
     """
 
     lags: Int64[Tensor, " n_lags"]
-    values: Float64[Tensor, "*batch n_lags *inputs"]
+    values: Float64[Tensor, "..."]
     rank: Int64[Tensor, "*batch"]
     spectrum: Spectrum
 
@@ -80,7 +80,7 @@ class MemoryFunction:
             self._form.matrix_power(leading)
         )
 
-    def reach(self, level: float) -> Int64[Tensor, "*batch *inputs"]:
+    def reach(self, level: float) -> Int64[Tensor, "..."]:
         """Return how many of the latest inputs are each remembered with MF ≥ level.
 
         Because MF never increases these are lags 0 … reach − 1; 0 if even the current input falls short. Exact,
