@@ -20,7 +20,7 @@ def test_every_name_gives_a_system_of_the_size_asked_for(name):
     assert next(iter(parameters)) == "d_state"
     assert isinstance(system, LinearSystem)
     assert system.d_state == 6
-    assert int(system.rank) == (5 if name in {"s4d_lin", "fourier"} else 6)
+    assert int(system.rank) == (5 if name in {"s4d_lin", "fourier", "hippo_fout"} else 6)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():

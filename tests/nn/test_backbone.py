@@ -1,6 +1,7 @@
 """The backbone: whole and step by step, lengths and pooling, symbols, and its configuration."""
 
 import dataclasses
+import inspect
 
 import pytest
 import torch
@@ -155,10 +156,39 @@ class TestConfig:
             SMALL.d_model = 3
 
     @pytest.mark.parametrize("layer", LAYERS)
-    def test_every_layer_is_built_and_runs(self, layer):
-        model = make(layer=layer)
+    def test_every_layer_is_built_and_runs_step_by_step(self, layer):
+        torch.manual_seed(0)
+        model = Backbone(BackboneConfig(d_input=2, d_output=4, d_model=8, layer=layer, pooling="none")).double().eval()
         assert all(isinstance(block.layer, LAYERS[layer]) for block in model.blocks)
-        assert model(draw(SMALL))[0].shape == (BATCH, 4)
+        u, states, steps = draw(SMALL), model.initial_state(BATCH), []
+        whole, after = model(u)
+        for u_t in u.unbind(1):
+            y_t, states = model.step(u_t, states)
+            steps.append(y_t)
+        close(torch.stack(steps, 1), whole)
+        close(states, after)
+
+    @pytest.mark.parametrize("layer", LAYERS)
+    def test_every_layer_may_read_from_both_ends(self, layer):
+        torch.manual_seed(0)
+        config = BackboneConfig(d_input=2, d_output=4, d_model=8, layer=layer, bidirectional=True, pooling="mean")
+        model = Backbone(config).double().eval()
+        u = draw(config)
+        together = model(u, lengths=ENDS)[0]
+        for b, end in enumerate(ENDS):
+            close(together[b : b + 1], model(u[b : b + 1, :end])[0])
+        with pytest.raises(InputError, match="a whole sequence"):
+            model.initial_state(BATCH)
+
+    @pytest.mark.parametrize("layer", LAYERS)
+    def test_what_a_layer_does_not_take_is_refused(self, layer):
+        taken = inspect.signature(LAYERS[layer]).parameters
+        given = {"d_state": 8, "dt_min": 0.01, "discretization": "zoh", "heads": 2, "init": "s4d_lin"}
+        for name, value in given.items():
+            if name not in taken:
+                told = f"^{name}: expected None, as layer '{layer}' takes no {name}, got {value!r}; leave it out"
+                with pytest.raises(InputError, match=told):
+                    BackboneConfig(layer=layer, **{name: value})
 
     def test_options_reach_the_layers(self):
         model = make(discretization="bilinear", init="s4d_legs", dt_min=0.2, dt_max=0.2)

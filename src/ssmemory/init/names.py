@@ -6,8 +6,10 @@ from collections.abc import Callable
 
 from ssmemory.errors import reject_unknown
 from ssmemory.init.baselines import linear, step
+from ssmemory.init.dense import random_dense
 from ssmemory.init.disk import random_disk, ring
 from ssmemory.init.hippo import hippo_legs
+from ssmemory.init.hippo_window import hippo_fout, hippo_legt
 from ssmemory.init.horizon import fourier, geometric
 from ssmemory.init.s4d import s4d_inv, s4d_legs, s4d_lin, s4d_real
 from ssmemory.systems import LinearSystem
@@ -17,7 +19,8 @@ Initialiser = Callable[..., LinearSystem]
 INITIALISERS: dict[str, Initialiser] = {
     function.__name__: function
     for function in (
-        s4d_lin, s4d_inv, s4d_legs, s4d_real, hippo_legs, ring, random_disk, fourier, geometric, linear, step,
+        s4d_lin, s4d_inv, s4d_legs, s4d_real, hippo_legs, hippo_legt, hippo_fout,
+        ring, random_disk, random_dense, fourier, geometric, linear, step,
     )
 }  # fmt: skip
 

@@ -3,15 +3,21 @@
 from ssmemory.nn.backbone import LAYERS, Backbone, BackboneConfig
 from ssmemory.nn.bidirectional import Bidirectional
 from ssmemory.nn.detect_nan import detect_nan
+from ssmemory.nn.lru import LRU
 from ssmemory.nn.param_groups import param_groups
 from ssmemory.nn.roles import Role, named_roles
+from ssmemory.nn.s4 import S4
 from ssmemory.nn.s4d import S4D
+from ssmemory.nn.s5 import S5
 from ssmemory.nn.storage import load_model, save_model
 from ssmemory.nn.systems import named_systems
 
 __all__ = [
     "LAYERS",
+    "LRU",
+    "S4",
     "S4D",
+    "S5",
     "Backbone",
     "BackboneConfig",
     "Bidirectional",

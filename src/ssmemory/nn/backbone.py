@@ -13,10 +13,16 @@ from torch import Tensor, nn
 from ssmemory.errors import reject, reject_unknown
 from ssmemory.nn.bidirectional import Bidirectional
 from ssmemory.nn.lengths import beyond, check_lengths
+from ssmemory.nn.lru import LRU
+from ssmemory.nn.s4 import S4
 from ssmemory.nn.s4d import S4D
+from ssmemory.nn.s5 import S5
 
 LAYERS: dict[str, type[Any]] = {
     "s4d": S4D,
+    "s4": S4,
+    "s5": S5,
+    "lru": LRU,
 }
 Pooling = Literal["mean", "last", "none"]
 _OF_THE_LAYER = ("d_state", "init", "dt_min", "dt_max", "discretization", "heads")

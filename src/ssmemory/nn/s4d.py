@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 import math
-from collections.abc import Callable
 from typing import ClassVar
 
 import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 
-from ssmemory.errors import reject
-from ssmemory.init import initialiser
+from ssmemory.nn.checks import check_input, check_sizes, check_state, check_steps
 from ssmemory.nn.lengths import beyond, check_lengths
 from ssmemory.nn.roles import Role
+from ssmemory.nn.spectra import SpectrumInit, continuous_modes, log_uniform
 from ssmemory.ops import diagonal_ssm
 from ssmemory.systems import Discretization, LinearSystem, discretize_diagonal
 from ssmemory.systems.discretization import check_discretization
-
-SpectrumInit = str | LinearSystem | Callable[[int, Tensor], LinearSystem]
 
 
 class S4D(nn.Module):
@@ -76,18 +72,12 @@ class S4D(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        if d_model < 1 or d_state < 2 or d_state % 2:
-            fix = "d_state counts both halves of every conjugate pair"
-            expected = "d_model ≥ 1 and an even d_state ≥ 2"
-            reject("S4D", expected=expected, got=f"d_model={d_model}, d_state={d_state}", fix=fix)
+        check_sizes("S4D", d_model, d_state, pairs=True)
         check_discretization(discretization)
-        if not 0 < dt_min <= dt_max < math.inf:
-            got = f"{dt_min}, {dt_max}"
-            reject("dt_min, dt_max", expected="0 < dt_min ≤ dt_max < ∞", got=got, fix="swap or mend them")
+        check_steps(dt_min, dt_max)
         self.d_model, self.d_state, self.discretization = d_model, d_state, discretization
-        low, high = math.log(dt_min), math.log(dt_max)
-        log_dt = low + (high - low) * torch.rand(d_model, generator=generator)
-        A = _continuous_modes(init, d_model, d_state, log_dt, discretization)
+        log_dt = log_uniform(dt_min, dt_max, d_model, generator)
+        A = continuous_modes(init, d_state, log_dt.double().exp(), discretization)
         self.log_dt = nn.Parameter(log_dt)
         self.log_A_real = nn.Parameter((-A.real).log().float())
         self.A_imag = nn.Parameter(A.imag.float())
@@ -119,8 +109,8 @@ class S4D(nn.Module):
         Returns:
             y, and the state after the last real step.
         """
-        self._check_input(u, 3)
-        state = self.initial_state(len(u)) if state is None else self._check_state(state, len(u))
+        check_input(u, self.d_model, 3)
+        state = self.initial_state(len(u)) if state is None else self._checked(state, len(u))
         if lengths is not None:
             lengths = check_lengths(lengths, u)
             u = u.masked_fill(beyond(lengths, u), 0)
@@ -142,8 +132,8 @@ class S4D(nn.Module):
         Returns:
             y of this step and the state after it.
         """
-        self._check_input(u_t, 2)
-        state = self._check_state(state, len(u_t))
+        check_input(u_t, self.d_model, 2)
+        state = self._checked(state, len(u_t))
         log_eigenvalues, B = self._discrete()
         u_t = u_t.to(self.D.dtype)
         state = torch.exp(log_eigenvalues).to(B.dtype) * state + B * u_t.unsqueeze(-1)
@@ -160,47 +150,5 @@ class S4D(nn.Module):
         C = torch.view_as_complex(self.C)
         return LinearSystem.from_log_eigenvalues(log_eigenvalues, B, C, self.D, conj_sym=True)
 
-    def _check_input(self, u: Tensor, ndim: int) -> None:
-        shape = "(batch, length, d_model)" if ndim == 3 else "(batch, d_model)"
-        if u.ndim != ndim or u.shape[-1] != self.d_model or 0 in u.shape:
-            expected = f"shape {shape} with d_model = {self.d_model} and nothing empty"
-            reject("u", expected=expected, got=tuple(u.shape), fix="put channels last, as everywhere here")
-        if not u.is_floating_point():
-            got = str(u.dtype).removeprefix("torch.")
-            reject("u", expected="a real floating-point input", got=got, fix="embed or cast it")
-
-    def _check_state(self, state: Tensor, batch: int) -> Tensor:
-        expected = (batch, self.d_model, self.d_state // 2)
-        if tuple(state.shape) != expected or not state.is_complex():
-            fix = "pass the state that this layer returned for this batch"
-            got = f"{tuple(state.shape)} {str(state.dtype).removeprefix('torch.')}"
-            reject("state", expected=f"a complex {expected}", got=got, fix=fix)
-        return state.to(self.D.dtype.to_complex())
-
-
-def _continuous_modes(
-    init: SpectrumInit, d_model: int, d_state: int, log_dt: Tensor, discretization: Discretization
-) -> Tensor:
-    """Return A of the wanted spectrum, per unit of time, (d_model, d_state/2)."""
-    dt = log_dt.double().exp()
-    if isinstance(init, str):
-        make = initialiser(init)
-        if "dt" not in inspect.signature(make).parameters:
-            fix = f"make the system yourself: init=ssmemory.init.{init}(…)"
-            reject("init", expected="the name of an initialiser of the form f(d_state, dt)", got=repr(init), fix=fix)
-        system = make(d_state, torch.ones_like(dt))
-        modes = system.log_modes
-    else:
-        system, modes = init(d_state, dt) if callable(init) else init, None
-    fits = isinstance(system, LinearSystem) and system.conj_sym and system.d_state == d_state
-    if not fits or system.batch_shape not in ((), (1,), (d_model,)):
-        expected = f"a diagonal system of conjugate pairs (conj_sym) with d_state {d_state}, batch () or ({d_model},)"
-        reject("init", expected=expected, got=repr(system), fix="see ssmemory.init for the ones that fit")
-    assert system.log_modes is not None
-    logs = system.log_modes.detach().expand(d_model, -1)
-    steps = logs if discretization == "zoh" else 2 * torch.tanh(logs / 2)  # dt·A of the given λ
-    A = steps / dt.unsqueeze(-1) if modes is None else modes.detach()
-    if bool((A.real >= 0).any()) or not bool(torch.isfinite(A.real).all()):
-        fix = "S4D keeps A = −exp(…) + i…, which reaches neither"
-        reject("init", expected="0 < |λ| < 1", got=f"max |λ| = {float(logs.real.max().exp()):.6g}", fix=fix)
-    return A
+    def _checked(self, state: Tensor, batch: int) -> Tensor:
+        return check_state(state, (batch, self.d_model, self.d_state // 2), self.D.dtype.to_complex())

@@ -1,17 +1,31 @@
 """How is it computed, fast? Pure functions, each fast path beside its naive twin."""
 
 from ssmemory.ops.allpass import allpass_cascade, allpass_cascade_naive
+from ssmemory.ops.dense import dense_ssm
+from ssmemory.ops.dense_naive import dense_ssm_naive, dplr_convolution_naive, dplr_kernel_naive
 from ssmemory.ops.diagonal import diagonal_ssm
 from ssmemory.ops.diagonal_chunked import diagonal_ssm_chunked
 from ssmemory.ops.diagonal_naive import diagonal_ssm_naive, vandermonde_convolution
+from ssmemory.ops.dplr import dplr_bilinear
 from ssmemory.ops.precise import log_from_eigenvalues, one_minus_abs2, power
+from ssmemory.ops.scan import diagonal_mimo_ssm, diagonal_scan, diagonal_scan_chunked
+from ssmemory.ops.scan_naive import diagonal_scan_naive
 
 __all__ = [
     "allpass_cascade",
     "allpass_cascade_naive",
+    "dense_ssm",
+    "dense_ssm_naive",
+    "diagonal_mimo_ssm",
+    "diagonal_scan",
+    "diagonal_scan_chunked",
+    "diagonal_scan_naive",
     "diagonal_ssm",
     "diagonal_ssm_chunked",
     "diagonal_ssm_naive",
+    "dplr_bilinear",
+    "dplr_convolution_naive",
+    "dplr_kernel_naive",
     "log_from_eigenvalues",
     "one_minus_abs2",
     "power",

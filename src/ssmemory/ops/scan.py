@@ -1,0 +1,178 @@
+"""A bank of diagonal modes, each with a signal of its own: compiled on the CPU, in chunks elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Complex, Float, Int
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ssmemory.ops.diagonal import _over_jobs
+
+CHUNK = 64  # steps of the path that is not compiled
+
+
+def diagonal_scan(
+    v: Complex[Tensor, "batch length modes"],
+    log_eigenvalues: Complex[Tensor, " modes"],
+    state: Complex[Tensor, "batch modes"],
+    lengths: Int[Tensor, "batch"] | None = None,
+) -> tuple[Complex[Tensor, "batch length modes"], Complex[Tensor, "batch modes"]]:
+    """Return ``x[t] = λ x[t−1] + v[t]`` for all steps, and the state after the end.
+
+    Time and memory are linear in the length; differentiable once in all arguments but the lengths. On the CPU
+    a compiled loop runs, on other devices `diagonal_scan_chunked`.
+
+    Args:
+        v: what drives the modes, complex64 or complex128.
+        log_eigenvalues: log λ in discrete time, complex128.
+        state: x[−1], the state before the first step.
+        lengths: real steps of every sequence, 1 … length; all of them if left out.
+
+    Returns:
+        x, zero beyond the lengths, and the state after the last real step of every sequence.
+
+    Numerics:
+        The state is kept in double precision and rounded once a step: complex64 is off by 1e-7 of the largest state.
+
+    Example:
+        >>> v = torch.tensor([1.0, 0.0, 0.0], dtype=torch.complex64).reshape(1, 3, 1)
+        >>> log = torch.tensor([0.5], dtype=torch.complex128).log()
+        >>> diagonal_scan(v, log, torch.zeros(1, 1, dtype=torch.complex64))[0].real.flatten().tolist()
+        [1.0, 0.5, 0.25]
+    """
+    if v.device.type != "cpu":
+        return diagonal_scan_chunked(v, log_eigenvalues, state, lengths)
+    ends = torch.full((len(v),), v.shape[1]) if lengths is None else lengths
+    signal, begin = torch.view_as_real(v.resolve_conj()), torch.view_as_real(state.resolve_conj())
+    x, last = _Compiled.apply(signal, torch.view_as_real(log_eigenvalues.resolve_conj()), begin, ends)
+    return torch.view_as_complex(x), torch.view_as_complex(last)
+
+
+class _Compiled(torch.autograd.Function):
+    """The compiled loops as one differentiable function of real tensors."""
+
+    @staticmethod
+    def forward(ctx: Any, v: Tensor, logs: Tensor, state: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        from ssmemory.ops import _scan_compiled as compiled
+
+        steps, signal = lengths.numpy().astype(np.int64), _flat(v)
+        poles = np.stack(_poles(logs))
+        x, last = np.zeros_like(signal), _flat(state).astype(np.float64)
+        _over_jobs(_jobs(signal, compiled.BLOCK), compiled.forward, signal, steps, poles, last, x)
+        result = torch.from_numpy(x).view(v.shape)
+        ctx.save_for_backward(result, state)
+        ctx.kept = steps, poles
+        return result, torch.from_numpy(last).view(state.shape).to(state.dtype)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_x: Tensor, grad_last: Tensor) -> Any:
+        from ssmemory.ops import _scan_compiled as compiled
+
+        (x, state), (steps, poles) = ctx.saved_tensors, ctx.kept
+        signal = _flat(x)
+        grad_v, adjoint = np.zeros_like(signal), _flat(grad_last).astype(np.float64)
+        grad_log = np.zeros((len(signal), 2, poles.shape[1]))
+        read = _flat(grad_x), signal, _flat(state), steps, poles
+        _over_jobs(_jobs(signal, compiled.BLOCK), compiled.backward, *read, adjoint, grad_v, grad_log)
+        grads = torch.from_numpy(grad_v).view(x.shape), torch.from_numpy(grad_log.sum(0).T.copy())
+        return *grads, torch.from_numpy(adjoint).view(state.shape).to(state.dtype), None
+
+
+def _flat(pairs: Tensor) -> np.ndarray[Any, Any]:
+    """(…, modes, 2) → (…, 2 modes)."""
+    return pairs.detach().resolve_neg().flatten(-2).contiguous().numpy()
+
+
+def _poles(logs: Tensor) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    size, phase = logs.detach().double()[..., 0].exp(), logs.detach().double()[..., 1]
+    return (size * phase.cos()).numpy(), (size * phase.sin()).numpy()
+
+
+def _jobs(signal: np.ndarray[Any, Any], block: int) -> int:
+    return int(signal.shape[0] * -(-signal.shape[2] // (2 * block)))
+
+
+def diagonal_scan_chunked(
+    v: Complex[Tensor, "batch length modes"],
+    log_eigenvalues: Complex[Tensor, " modes"],
+    state: Complex[Tensor, "batch modes"],
+    lengths: Int[Tensor, "batch"] | None = None,
+    *,
+    chunk: int = CHUNK,
+) -> tuple[Complex[Tensor, "batch length modes"], Complex[Tensor, "batch modes"]]:
+    """Return what `diagonal_scan` returns, with nothing compiled.
+
+    Inside a chunk of T steps a product with the triangular matrix of powers λ^(i−j), one a mode; from chunk to chunk
+    ``S' = λ^T S + …``, and ``x[i] += λ^(i+1) S``.
+
+    Args:
+        v: as in `diagonal_scan`.
+        log_eigenvalues: as in `diagonal_scan`.
+        state: as in `diagonal_scan`.
+        lengths: as in `diagonal_scan`.
+        chunk: T, steps in a chunk.
+
+    Returns:
+        x, zero beyond the lengths, and the state after the last real step of every sequence.
+    """
+    batch, length, modes = v.shape
+    T = min(chunk, length)
+    ends = torch.full((batch,), length, device=v.device) if lengths is None else lengths.to(v.device)
+    real = (torch.arange(length, device=v.device) < ends.unsqueeze(-1)).unsqueeze(-1)
+    padded = torch.nn.functional.pad(torch.view_as_real(v.where(real, 0)), (0, 0, 0, 0, 0, -length % T))
+    rows = torch.view_as_complex(padded).unflatten(1, (-1, T)).permute(3, 2, 0, 1)  # (modes, T, batch, chunks)
+    powers = _powers(log_eigenvalues, T + 1).to(v.dtype)  # (modes, T + 1)
+    steps = torch.arange(T, device=v.device)
+    lag = steps.unsqueeze(-1) - steps
+    triangle = powers[:, lag.clamp(min=0)] * (lag >= 0)
+    within = (triangle @ rows.flatten(2)).view(rows.shape)
+    states = [state.mT]
+    for entered in within[:, -1].unbind(-1):
+        states.append(powers[:, T:] * states[-1] + entered)
+    before = torch.stack(states[:-1], -1)
+    x = within + powers[:, 1:, None, None] * before.unsqueeze(1)
+    x = x.permute(2, 3, 1, 0).reshape(batch, -1, modes)[:, :length]
+    return x.where(real, 0), x[torch.arange(batch, device=v.device), ends - 1]
+
+
+def _powers(log_eigenvalues: Tensor, count: int) -> Complex[Tensor, "modes count"]:
+    """Return λ^0 … λ^(count−1) in double precision; λ = 0, with log −∞, is allowed."""
+    exponents = torch.arange(1, count, device=log_eigenvalues.device)
+    logs = log_eigenvalues.to(torch.complex128).unsqueeze(-1)
+    powers = torch.polar((logs.real * exponents).exp(), logs.imag * exponents)
+    return torch.cat([torch.ones_like(powers[..., :1]), powers], -1)
+
+
+def diagonal_mimo_ssm(
+    u: Float[Tensor, "batch length d_model"],
+    log_eigenvalues: Complex[Tensor, " modes"],
+    B: Complex[Tensor, "modes d_model"],
+    C: Complex[Tensor, "d_model modes"],
+    state: Complex[Tensor, "batch modes"],
+    lengths: Int[Tensor, "batch"] | None = None,
+) -> tuple[Float[Tensor, "batch length d_model"], Complex[Tensor, "batch modes"]]:
+    """Return ``y[t] = 2 Re(C x[t])`` with ``x[t] = λ x[t−1] + B u[t]``: one system of many inputs and outputs.
+
+    Args:
+        u: the input.
+        log_eigenvalues: as in `diagonal_scan`.
+        B: input weights in discrete time, in the precision of u.
+        C: output weights, in the precision of u.
+        state: as in `diagonal_scan`.
+        lengths: as in `diagonal_scan`.
+
+    Returns:
+        y, zero beyond the lengths, and the state after the last real step of every sequence.
+    """
+    entering = u @ torch.view_as_real(B.mT.resolve_conj()).flatten(
+        1
+    )  # as real matrices: complex ones take twice as long
+    v = torch.view_as_complex(entering.unflatten(-1, (-1, 2)))
+    x, last = diagonal_scan(v, log_eigenvalues, state, lengths)
+    read = torch.view_as_real((2 * C).conj().resolve_conj()).flatten(1)
+    return torch.view_as_real(x).flatten(-2) @ read.mT, last

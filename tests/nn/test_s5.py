@@ -1,0 +1,100 @@
+"""S5: the layer contract, its initial spectrum and steps, and its discretisation against scipy's."""
+
+import numpy as np
+import pytest
+import scipy.signal
+import torch
+from tests.nn.layer_contract import LayerContract
+from tests.one_line import assert_one_line
+
+from ssmemory import init, memory_function
+from ssmemory.errors import InputError
+from ssmemory.nn import S5
+
+
+@pytest.mark.parametrize("discretization", ["zoh", "bilinear"])
+class TestContract(LayerContract):
+    @pytest.fixture
+    def make(self, discretization):
+        return lambda: S5(5, 8, dt_min=0.01, dt_max=0.5, discretization=discretization)
+
+
+class TestMoreModesThanABlock(LayerContract):
+    """More modes than one block of the compiled loop."""
+
+    @pytest.fixture
+    def make(self):
+        return lambda: S5(3, 72, blocks=3, dt_min=0.05, dt_max=0.5)
+
+
+@pytest.mark.parametrize("blocks", [1, 4])
+def test_the_initial_spectrum_is_that_of_hippos_normal_part_in_blocks(blocks):
+    layer = S5(3, 16, blocks=blocks)
+    p = np.sqrt(np.arange(16 // blocks) + 0.5)
+    legs = -np.tril(2 * np.outer(p, p), -1) - np.diag(np.arange(16 // blocks) + 1.0)
+    wanted = np.linalg.eigvals(legs + np.outer(p, p))
+    wanted = np.sort_complex(np.tile(wanted[wanted.imag > 0], blocks))
+    got = torch.complex(-layer.log_A_real.exp(), layer.A_imag.abs()).detach().numpy()
+    order = np.argsort(got.imag)
+    np.testing.assert_allclose(got[order], wanted[np.argsort(wanted.imag)], rtol=1e-5)
+
+
+def test_steps_are_drawn_for_every_mode_within_bounds():
+    dt = S5(3, 400, dt_min=0.002, dt_max=0.3).log_dt.detach().exp()
+    assert dt.shape == (200,)
+    assert len(dt.unique()) > 150
+    assert 0.002 * 0.999 <= float(dt.min()) < 0.003
+    assert 0.2 < float(dt.max()) <= 0.3 * 1.001
+
+
+@pytest.mark.parametrize("discretization", ["zoh", "bilinear"])
+def test_sampled_as_scipy_does(discretization):
+    torch.manual_seed(0)
+    layer = S5(3, 6, dt_min=0.2, dt_max=0.2, discretization=discretization).double()
+    A = np.diag(torch.complex(-layer.log_A_real.exp(), layer.A_imag).detach().numpy())
+    B = torch.view_as_complex(layer.B).detach().numpy()
+    dt = float(layer.log_dt[0].exp())
+    wanted = scipy.signal.cont2discrete((A, B, np.eye(3), np.zeros((3, 3))), dt, discretization)
+    system = layer.system()
+    np.testing.assert_allclose(system.log_modes.exp().detach().numpy(), np.diag(wanted[0]), rtol=1e-12)
+    np.testing.assert_allclose(system.B.detach().numpy(), wanted[1], rtol=1e-12)
+
+
+def test_a_system_is_met_step_for_step():
+    system = init.ring(8, seed=3)
+    layer = S5(3, 8, init=system)
+    torch.testing.assert_close(layer.system().log_modes, system.log_modes, rtol=1e-5, atol=1e-7)
+
+
+def test_white_input_gives_states_and_outputs_of_order_one():
+    torch.manual_seed(0)
+    y, state = S5(64, 64, dt_min=0.1, dt_max=0.5)(torch.randn(8, 500, 64))
+    assert 0.3 < float(y.std()) < 5
+    assert float(state.abs().mean()) < 5
+
+
+def test_its_memory_is_shared_by_the_channels():
+    memory = memory_function(S5(6, 8, dt_min=0.05, dt_max=0.5).requires_grad_(False).system(), 400)
+    assert memory.values.shape == (400, 6)
+    assert float(memory.capacity) == pytest.approx(8, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected", "got", "fix"),
+    [
+        ({"d_state": 7}, "even d_state", "d_state=7", "conjugate pair"),
+        ({"blocks": 3}, "a divisor of d_state/2 = 4", "3", "whole conjugate pairs"),
+        ({"blocks": 0}, "a divisor", "0", "whole"),
+        ({"dt_min": 1.0}, "dt_min ≤ dt_max", r"1\.0, 0\.1", "swap"),
+        ({"init": "s4d_lgs"}, "one of", "s4d_lgs", "s4d_legs"),
+        ({"init": "ring"}, r"f\(d_state, dt\)", "'ring'", "make the system yourself"),
+        ({"init": init.s4d_lin}, "a name or a LinearSystem", "function", "call the function"),
+        ({"init": init.ring(6, seed=0)}, "d_state 8", "d_state=6", "ssmemory.init"),
+        ({"init": init.fourier(8, 20)}, r"0 < \|λ\| < 1", "= 1", "reaches neither"),
+        ({"discretization": "euler"}, "one of zoh, bilinear", "'euler'", "choose"),
+    ],
+)
+def test_bad_input(options, expected, got, fix):
+    with pytest.raises(InputError) as caught:
+        S5(3, **({"d_state": 8} | options))
+    assert_one_line(str(caught.value), expected, got, fix)
