@@ -1,4 +1,4 @@
-"""What every recurrent layer with a linear system inside promises.
+"""What every recurrent layer promises, and what one with a linear system inside promises beyond that.
 
 A new layer inherits every check by saying how to make one::
 
@@ -8,14 +8,22 @@ A new layer inherits every check by saying how to make one::
             return lambda: MyLayer(5, d_state=8)
 """
 
+import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from typing import Any, ClassVar
 
+import numpy as np
 import pytest
 import torch
+from tests.one_line import assert_one_line
 from torch import Tensor, nn
 
 from ssmemory import LinearSystem
+from ssmemory.errors import InputError
+from ssmemory.fit import freeze
+from ssmemory.nn import named_roles
 from ssmemory.systems import HasSystem
 
 BATCH, LENGTH = 4, 21
@@ -71,8 +79,56 @@ def gradients(objective: Tensor, layer: nn.Module, *others: Tensor) -> list[Tens
     return list(torch.autograd.grad(objective, wanted, retain_graph=True, materialize_grads=True))
 
 
-class LayerContract:
-    """Inherit it, and override `make`: see the top of this file."""
+def refused(call: Callable[[], object], what: str, expected: str, got: object, fix: str) -> None:
+    """Check that a call is refused with one line; ``expected`` is a regular expression, ``got`` is verbatim."""
+    with pytest.raises(InputError) as caught:
+        call()
+    assert str(caught.value).startswith(f"{what}: ")
+    assert_one_line(str(caught.value), expected, f"got {re.escape(str(got))};", fix)
+
+
+class PoisonedNumpy:
+    """numpy with NaN in its empty arrays, for plain Python: what numba compiles takes the real one."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(np, name)
+
+    @staticmethod
+    def empty(shape: Any, dtype: Any = np.float64) -> Any:
+        array = np.zeros(shape, dtype)
+        array[...] = np.nan if array.dtype.kind in "fc" else np.iinfo(array.dtype).max
+        return array
+
+    @staticmethod
+    def empty_like(array: Any) -> Any:
+        return PoisonedNumpy.empty(array.shape, array.dtype)
+
+
+class RecurrentContract:
+    """What holds for any layer with a state that is handed on. Inherit it, and override `make`."""
+
+    nothing_to_freeze: ClassVar[set[str]] = set()  # the modes that find nothing in this layer
+
+    def comparable(self, state: Tensor) -> Tensor:
+        """Return the state in a form that is equal for equal pasts; for layers that pad theirs."""
+        return state
+
+    def check_trained(self, layer: nn.Module) -> None:
+        """Check more of a layer trained at ten times the usual learning rate."""
+
+    @pytest.fixture(autouse=True)
+    def poisoned_memory(self, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+        """Fill uninitialised memory with NaN."""
+        for name, module in list(sys.modules.items()):
+            if name.startswith("ssmemory.") and not name.endswith("_compiled") and vars(module).get("np") is np:
+                monkeypatch.setattr(module, "np", PoisonedNumpy())
+        before = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic.fill_uninitialized_memory
+        torch.utils.deterministic.fill_uninitialized_memory = True
+        torch.use_deterministic_algorithms(True)
+        assert bool(torch.empty(3).isnan().all())
+        yield
+        torch.use_deterministic_algorithms(before[0])
+        torch.utils.deterministic.fill_uninitialized_memory = before[1]
 
     @pytest.fixture
     def make(self) -> Callable[[], nn.Module]:
@@ -103,13 +159,13 @@ class LayerContract:
             y, handed = layer(piece, handed)
             pieces.append(y)
         close(torch.cat(pieces, 1), whole)
-        close(handed, after)
+        close(self.comparable(handed), self.comparable(after))
 
     def test_the_whole_is_step_by_step(self, layer, u, state):
         whole, after = layer(u, state)
         y, stepped = step_by_step(layer, u, state)
         close(y, whole)
-        close(stepped, after)
+        close(self.comparable(stepped), self.comparable(after))
         for by_steps, at_once in zip(
             gradients(y.sin().sum() + stepped.abs().sum(), layer),
             gradients(whole.sin().sum() + after.abs().sum(), layer),
@@ -125,37 +181,7 @@ class LayerContract:
         y_zero, after_zero = layer(u, first)
         assert torch.equal(y, y_zero)
         assert torch.equal(after, after_zero)
-        assert after.shape == first.shape
         assert after.dtype == first.dtype
-
-    # the system inside
-
-    def test_it_has_a_system(self, layer):
-        assert isinstance(layer, HasSystem)
-        system = layer.system()
-        assert system.batch_shape in ((), (layer.d_model,))
-        assert system.d_state == layer.d_state
-
-    def test_the_impulse_response_is_that_of_the_system(self, layer):
-        impulses = torch.zeros(layer.d_model, LENGTH, layer.d_model, dtype=torch.float64)
-        impulses[:, 0] = torch.eye(layer.d_model)
-        close(layer(impulses)[0].permute(1, 2, 0), impulse_response(layer.system(), LENGTH))
-
-    def test_it_is_the_dense_recurrence_of_the_system(self, layer, u):
-        close(layer(u)[0], dense_recurrence(layer.system(), u))
-
-    def test_the_system_is_differentiable_in_all_parameters(self, layer):
-        through_system = gradients(impulse_response(layer.system(), LENGTH).square().sum(), layer)
-        impulses = torch.zeros(layer.d_model, LENGTH, layer.d_model, dtype=torch.float64)
-        impulses[:, 0] = torch.eye(layer.d_model)
-        for name, got, wanted in zip(
-            dict(layer.named_parameters()),
-            through_system,
-            gradients(layer(impulses)[0].square().sum(), layer),
-            strict=True,
-        ):
-            assert bool(got.abs().max() > 0), name
-            close(got, wanted)
 
     # gradients through the state
 
@@ -187,7 +213,7 @@ class LayerContract:
         for b, end in enumerate(ENDS):
             y_alone, after_alone = layer(u[b : b + 1, :end], state[b : b + 1])
             close(y[b : b + 1, :end], y_alone)
-            close(after[b : b + 1], after_alone)
+            close(self.comparable(after[b : b + 1]), self.comparable(after_alone))
             assert not y[b, end:].any()
             assert not together[-1][b, end:].any()
             for total, part in zip(
@@ -211,11 +237,19 @@ class LayerContract:
     # nothing but the arguments matters
 
     def test_sequences_of_a_batch_do_not_see_each_other(self, layer, u, state):
+        lengths, others = torch.tensor(ENDS), torch.tensor([0, 1, 3])
+        changed, changed_state = u.index_add(0, others, u[others]), state.index_add(0, others, state[others])
+        for given, wanted in zip(layer(changed, changed_state, lengths), layer(u, state, lengths), strict=True):
+            assert torch.equal(given[2], wanted[2])
+            assert bool((given != wanted).flatten(1).any(1)[others].all())
+
+    def test_the_order_in_a_batch_does_not_matter(self, layer, u, state):
         order, lengths = torch.tensor([2, 0, 3, 1]), torch.tensor(ENDS)
         for given, wanted in zip(layer(u[order], state[order], lengths[order]), layer(u, state, lengths), strict=True):
-            assert torch.equal(given, wanted[order])
-        for given, wanted in zip(layer(u[1:2], state[1:2], lengths[1:2]), layer(u, state, lengths), strict=True):
-            close(given, wanted[1:2])
+            close(given, wanted[order], 1e-13)
+        (y, after), (wanted, wanted_after) = layer(u[1:2], state[1:2], lengths[1:2]), layer(u, state, lengths)
+        close(y, wanted[1:2])
+        close(self.comparable(after), self.comparable(wanted_after[1:2]))
 
     def test_it_is_causal(self, layer, u):
         changed = u.clone()
@@ -261,9 +295,28 @@ class LayerContract:
         assert not all(torch.equal(a, b) for a, b in zip(parameters(3), parameters(4), strict=True))
 
     def test_every_parameter_has_a_role(self, layer):
-        assert set(layer.roles) == set(dict(layer.named_parameters(recurse=False)))
-        assert set(layer.roles.values()) <= {"eigenvalues", "input", "gate", "readout"}
-        assert "eigenvalues" in layer.roles.values()
+        roles = {role for _, _, role in named_roles(layer)}
+        assert roles <= {"eigenvalues", "input", "gate", "readout"}
+        assert all(hasattr(layer, name) for name in layer.roles)
+
+    @pytest.mark.parametrize("mode", ["eigenvalues", "recurrence"])
+    def test_what_is_frozen_keeps_its_bits_while_the_rest_moves(self, layer, u, state, mode):
+        if mode in self.nothing_to_freeze:
+            with pytest.raises(InputError) as caught:
+                freeze(layer, mode)
+            assert_one_line(str(caught.value), f"parameters to freeze in mode '{mode}'", "none", "ssmemory.nn")
+            return
+        record = freeze(layer, mode)
+        before = {name: parameter.detach().clone() for name, parameter in layer.named_parameters()}
+        optimiser = torch.optim.Adam(layer.parameters(), lr=0.1, weight_decay=0.1)
+        for _ in range(2):
+            optimiser.zero_grad()
+            y, after = layer(u, state)
+            (y.sin().sum() + layer.step(u[:, 0], after)[0].cos().sum()).backward()
+            optimiser.step()
+        record.check(layer)
+        kept = {name for name, p in layer.named_parameters() if torch.equal(p.detach(), before[name])}
+        assert kept == set(record.initial) != set(before)
 
     # precision
 
@@ -314,5 +367,99 @@ class LayerContract:
         for name, parameter in layer.named_parameters():
             assert bool(parameter.isfinite().all()), name
             assert bool(parameter.grad.isfinite().all()), name
-        assert bool((layer.system().eigenvalues.abs() < 1).all())
+        self.check_trained(layer)
         assert bool(layer(draw(1, 5000, layer.d_model, dtype=torch.float32))[0].isfinite().all())
+
+    # bad input
+
+    @pytest.mark.parametrize("kind", ["wrong width", "no batch", "one axis more", "empty", "no sequence"])
+    def test_input_of_another_shape_is_refused(self, layer, u, state, kind):
+        bad = {
+            "wrong width": torch.cat([u, u], -1),
+            "no batch": u[0],
+            "one axis more": u.unsqueeze(1),
+            "empty": u[:, :0],
+            "no sequence": u[:0],
+        }[kind]
+        refused(lambda: layer(bad), "u", f"d_model = {layer.d_model}", tuple(bad.shape), "channels last")
+
+    @pytest.mark.parametrize("kind", ["wrong width", "no batch", "a length", "no sequence"])
+    def test_a_step_of_another_shape_is_refused(self, layer, u, state, kind):
+        u_t = u[:, 0]
+        bad = {"wrong width": torch.cat([u_t, u_t], -1), "no batch": u_t[0], "a length": u, "no sequence": u_t[:0]}[
+            kind
+        ]
+        refused(lambda: layer.step(bad, state), "u", f"d_model = {layer.d_model}", tuple(bad.shape), "channels last")
+
+    @pytest.mark.parametrize("dtype", [torch.int64, torch.bool, torch.complex64])
+    def test_input_that_is_not_floating_point_is_refused(self, layer, u, state, dtype):
+        got = str(dtype).removeprefix("torch.")
+        refused(lambda: layer(u.to(dtype)), "u", "a real floating-point input", got, "embed or cast it")
+        refused(lambda: layer.step(u[:, 0].to(dtype), state), "u", "real floating-point", got, "embed or cast it")
+
+    @pytest.mark.parametrize("kind", ["another batch", "another size", "one axis less", "another dtype", "integers"])
+    def test_the_state_of_another_layer_or_batch_is_refused(self, layer, u, state, kind):
+        bad = {
+            "another batch": state[:1],
+            "another size": torch.cat([state, state], -1),
+            "one axis less": state[0],
+            "another dtype": state.real if state.is_complex() else state + 0j,
+            "integers": state.real.long(),
+        }[kind]
+        got = f"{tuple(bad.shape)} {str(bad.dtype).removeprefix('torch.')}"
+        expected = f"a {'complex' if state.is_complex() else 'real'} .*{state.shape[-1]}"
+        refused(lambda: layer(u, bad), "state", expected, got, "this layer returned for this batch")
+        refused(lambda: layer.step(u[:, 0], bad), "state", expected, got, "this layer returned for this batch")
+
+    @pytest.mark.parametrize(
+        "lengths",
+        [[22, 1, 8, 15], [21, 0, 8, 15], [21, -1, 8, 15], [21.0, 1.0, 8.0, 15.0], [21, 1, 8], [ENDS]],
+        ids=str,
+    )
+    def test_lengths_that_do_not_fit_are_refused(self, layer, u, lengths):
+        def call() -> object:
+            return layer(u, None, torch.tensor(lengths))
+
+        refused(call, "lengths", f"{BATCH} whole numbers in 1 … {LENGTH}", lengths, "real steps of each sequence")
+
+
+class LayerContract(RecurrentContract):
+    """What holds beyond that for a layer with a linear system inside. Inherit it, and override `make`."""
+
+    def check_trained(self, layer: nn.Module) -> None:
+        assert bool((layer.system().eigenvalues.abs() < 1).all())
+
+    def test_the_state_keeps_its_size(self, layer, u, state):
+        first = layer.initial_state(BATCH)
+        for after in (state, layer(u, state)[1], layer.step(u[:, 0], first)[1]):
+            assert after.shape == first.shape
+
+    def test_it_has_eigenvalues_to_freeze(self, layer):
+        assert "eigenvalues" in layer.roles.values()
+
+    def test_it_has_a_system(self, layer):
+        assert isinstance(layer, HasSystem)
+        system = layer.system()
+        assert system.batch_shape in ((), (layer.d_model,))
+        assert system.d_state == layer.d_state
+
+    def test_the_impulse_response_is_that_of_the_system(self, layer):
+        impulses = torch.zeros(layer.d_model, LENGTH, layer.d_model, dtype=torch.float64)
+        impulses[:, 0] = torch.eye(layer.d_model)
+        close(layer(impulses)[0].permute(1, 2, 0), impulse_response(layer.system(), LENGTH))
+
+    def test_it_is_the_dense_recurrence_of_the_system(self, layer, u):
+        close(layer(u)[0], dense_recurrence(layer.system(), u))
+
+    def test_the_system_is_differentiable_in_all_parameters(self, layer):
+        through_system = gradients(impulse_response(layer.system(), LENGTH).square().sum(), layer)
+        impulses = torch.zeros(layer.d_model, LENGTH, layer.d_model, dtype=torch.float64)
+        impulses[:, 0] = torch.eye(layer.d_model)
+        for name, got, wanted in zip(
+            dict(layer.named_parameters()),
+            through_system,
+            gradients(layer(impulses)[0].square().sum(), layer),
+            strict=True,
+        ):
+            assert bool(got.abs().max() > 0), name
+            close(got, wanted)

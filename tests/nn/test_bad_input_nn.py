@@ -132,7 +132,7 @@ BAD_INPUT = [
     Row("fractional lengths, mean", lambda: MEAN(X, lengths=torch.tensor([0.5, 5])), LENGTHS, r"0\.5", "real steps"),
     Row("lengths of too many", lambda: MEAN(X, lengths=torch.tensor([5])), LENGTHS, r"\[5\]", "each sequence"),
     # configuring a model
-    Row("unknown layer", lambda: config(layer="s4"), "one of s4d", "'s4'", r"did you mean 's4d'\?"),
+    Row("unknown layer", lambda: config(layer="s4e"), "one of s4d, s4, ", "'s4e'", r"did you mean 's4'\?"),
     Row("unknown pooling", lambda: config(pooling="maen"), "one of mean, last, none", "'maen'", r"mean 'mean'\?"),
     Row("no pooling", lambda: config(pooling=None), "one of mean, last, none", "None", "choose|mean"),
     Row("dropout 1", lambda: config(dropout=1.0), r"dropout in \[0, 1\)", r"dropout=1\.0", "out of range"),

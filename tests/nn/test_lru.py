@@ -42,7 +42,27 @@ def test_the_normalisation_makes_states_white():
     modes = layer.system().log_modes.exp()
     torch.testing.assert_close(layer.log_gamma.exp().double() ** 2, 1 - modes.abs() ** 2, rtol=1e-4, atol=1e-5)
     _, state = layer(torch.randn(400, 400, 32))
-    assert float(state.abs().square().mean()) == pytest.approx(1, rel=0.15)
+    assert float(state.detach().abs().square().mean()) == pytest.approx(1, rel=0.15)
+
+
+def test_weights_start_as_the_papers():
+    """Its parts are normal with variance 1/(2 d_model) for B and 1/N for C, N modes, read by Re(C x) without the 2."""
+    layer = LRU(50, 400, generator=torch.Generator().manual_seed(0))
+    for weights, variance in ((layer.B, 1 / (2 * 50)), (2 * layer.C, 1 / 200)):
+        for part in weights.detach().double().unbind(-1):
+            assert stats.kstest(part.flatten().numpy(), stats.norm(scale=math.sqrt(variance)).cdf).pvalue > 0.01
+
+
+def test_all_that_is_random_comes_from_the_generator():
+    def parameters(seed: int) -> dict[str, torch.Tensor]:
+        before = torch.get_rng_state()
+        layer = LRU(3, 8, generator=torch.Generator().manual_seed(seed))
+        assert torch.equal(torch.get_rng_state(), before)
+        return dict(layer.named_parameters())
+
+    first, again, other = parameters(1), parameters(1), parameters(2)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not any(torch.equal(first[name], other[name]) for name in first)
 
 
 def test_a_system_is_its_start():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.signal
 import torch
+from scipy import stats
 from tests.nn.layer_contract import LayerContract
 from tests.one_line import assert_one_line
 
@@ -47,13 +48,32 @@ def test_steps_are_drawn_for_every_mode_within_bounds():
     assert 0.2 < float(dt.max()) <= 0.3 * 1.001
 
 
+def test_weights_start_as_normal_numbers_of_the_stated_variance():
+    layer = S5(50, 400, generator=torch.Generator().manual_seed(0))
+    for weights, variance in ((layer.B, 1 / 50), (layer.C, 2 / 400)):
+        for part in weights.detach().double().unbind(-1):
+            assert stats.kstest(part.flatten().numpy(), stats.norm(scale=np.sqrt(variance / 2)).cdf).pvalue > 0.01
+
+
+def test_all_that_is_random_comes_from_the_generator():
+    def parameters(seed: int) -> dict[str, torch.Tensor]:
+        before = torch.get_rng_state()
+        layer = S5(3, 8, generator=torch.Generator().manual_seed(seed))
+        assert torch.equal(torch.get_rng_state(), before)
+        return dict(layer.named_parameters())
+
+    first, again, other = parameters(1), parameters(1), parameters(2)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert {name for name in first if torch.equal(first[name], other[name])} == {"log_A_real", "A_imag"}
+
+
 @pytest.mark.parametrize("discretization", ["zoh", "bilinear"])
 def test_sampled_as_scipy_does(discretization):
     torch.manual_seed(0)
     layer = S5(3, 6, dt_min=0.2, dt_max=0.2, discretization=discretization).double()
     A = np.diag(torch.complex(-layer.log_A_real.exp(), layer.A_imag).detach().numpy())
     B = torch.view_as_complex(layer.B).detach().numpy()
-    dt = float(layer.log_dt[0].exp())
+    dt = float(layer.log_dt[0].detach().exp())
     wanted = scipy.signal.cont2discrete((A, B, np.eye(3), np.zeros((3, 3))), dt, discretization)
     system = layer.system()
     np.testing.assert_allclose(system.log_modes.exp().detach().numpy(), np.diag(wanted[0]), rtol=1e-12)
@@ -69,8 +89,8 @@ def test_a_system_is_met_step_for_step():
 def test_white_input_gives_states_and_outputs_of_order_one():
     torch.manual_seed(0)
     y, state = S5(64, 64, dt_min=0.1, dt_max=0.5)(torch.randn(8, 500, 64))
-    assert 0.3 < float(y.std()) < 5
-    assert float(state.abs().mean()) < 5
+    assert 0.3 < float(y.detach().std()) < 5
+    assert float(state.detach().abs().mean()) < 5
 
 
 def test_its_memory_is_shared_by_the_channels():

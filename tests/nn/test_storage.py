@@ -138,7 +138,7 @@ class TestBrokenFolders:
             '{"d_modle": 4}', '{"d_model": "4"}', '{"d_model": null}', '{"d_model": 4.5}', '{"d_model": -4}',
             '{"d_model": 0}', '{"d_state": 7}', '{"d_state": 0}', '{"n_layers": 0}', '{"n_layers": 1.5}',
             '{"dropout": 2}', '{"dropout": NaN}', '{"dt_min": 1, "dt_max": 0.5}', '{"dt_max": Infinity}',
-            '{"layer": "s4"}', '{"pooling": "max"}', '{"init": "s4d_line"}', '{"init": 3}', '{"init": "ring"}',
+            '{"layer": "s4e"}', '{"pooling": "max"}', '{"init": "s4d_line"}', '{"init": 3}', '{"init": "ring"}',
             '{"discretization": "euler"}', '{"layer": ["s4d"]}',
         ],
     )  # fmt: skip

@@ -1,8 +1,11 @@
 """Which layer? One a file, under one contract, and one backbone to put them in."""
 
+from ssmemory.nn.attention import Attention
 from ssmemory.nn.backbone import LAYERS, Backbone, BackboneConfig
 from ssmemory.nn.bidirectional import Bidirectional
 from ssmemory.nn.detect_nan import detect_nan
+from ssmemory.nn.linear_attention import LinearAttention
+from ssmemory.nn.linear_rnn import LinearRNN
 from ssmemory.nn.lru import LRU
 from ssmemory.nn.param_groups import param_groups
 from ssmemory.nn.roles import Role, named_roles
@@ -18,9 +21,12 @@ __all__ = [
     "S4",
     "S4D",
     "S5",
+    "Attention",
     "Backbone",
     "BackboneConfig",
     "Bidirectional",
+    "LinearAttention",
+    "LinearRNN",
     "Role",
     "detect_nan",
     "load_model",

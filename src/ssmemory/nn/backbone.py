@@ -11,8 +11,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ssmemory.errors import reject, reject_unknown
+from ssmemory.nn.attention import Attention
 from ssmemory.nn.bidirectional import Bidirectional
 from ssmemory.nn.lengths import beyond, check_lengths
+from ssmemory.nn.linear_attention import LinearAttention
+from ssmemory.nn.linear_rnn import LinearRNN
 from ssmemory.nn.lru import LRU
 from ssmemory.nn.s4 import S4
 from ssmemory.nn.s4d import S4D
@@ -23,6 +26,9 @@ LAYERS: dict[str, type[Any]] = {
     "s4": S4,
     "s5": S5,
     "lru": LRU,
+    "linear-rnn": LinearRNN,
+    "linear-attention": LinearAttention,
+    "attention": Attention,
 }
 Pooling = Literal["mean", "last", "none"]
 _OF_THE_LAYER = ("d_state", "init", "dt_min", "dt_max", "discretization", "heads")

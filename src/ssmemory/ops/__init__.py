@@ -7,6 +7,10 @@ from ssmemory.ops.diagonal import diagonal_ssm
 from ssmemory.ops.diagonal_chunked import diagonal_ssm_chunked
 from ssmemory.ops.diagonal_naive import diagonal_ssm_naive, vandermonde_convolution
 from ssmemory.ops.dplr import dplr_bilinear
+from ssmemory.ops.linear_attention import linear_attention
+from ssmemory.ops.linear_attention_naive import linear_attention_naive
+from ssmemory.ops.matrix_scan import matrix_scan
+from ssmemory.ops.matrix_scan_naive import matrix_scan_naive
 from ssmemory.ops.precise import log_from_eigenvalues, one_minus_abs2, power
 from ssmemory.ops.scan import diagonal_mimo_ssm, diagonal_scan, diagonal_scan_chunked
 from ssmemory.ops.scan_naive import diagonal_scan_naive
@@ -26,7 +30,11 @@ __all__ = [
     "dplr_bilinear",
     "dplr_convolution_naive",
     "dplr_kernel_naive",
+    "linear_attention",
+    "linear_attention_naive",
     "log_from_eigenvalues",
+    "matrix_scan",
+    "matrix_scan_naive",
     "one_minus_abs2",
     "power",
     "vandermonde_convolution",
