@@ -7,11 +7,11 @@ from ssmemory.errors import reject_unknown, require
 for _module in ("lightning", "joblib"):
     require(_module, extra="fit", purpose="ssmemory.experiments")
 
-from ssmemory.experiments import frozen_vs_learned  # noqa: E402
+from ssmemory.experiments import frozen_vs_learned, which_layer  # noqa: E402
 from ssmemory.experiments.page import Figure, Page, Table  # noqa: E402
 from ssmemory.experiments.report import read_results, write_report  # noqa: E402
 
-EXPERIMENTS: dict[str, ModuleType] = {"frozen-vs-learned": frozen_vs_learned}
+EXPERIMENTS: dict[str, ModuleType] = {"frozen-vs-learned": frozen_vs_learned, "which-layer": which_layer}
 
 
 def experiment(name: str) -> ModuleType:
