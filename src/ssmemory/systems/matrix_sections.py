@@ -33,7 +33,8 @@ def matrix_sections(spectrum: Spectrum) -> tuple[Tensor, Tensor]:
     Numerics:
         Relative error of ``‖A^τ b_i‖²`` about 1e-14; more, about eps/‖g‖, where the sections before leave of a row of
         B no more than a share ‖g‖: eigenvalues that nearly coincide with nearly the same row, or dozens of eigenvalues
-        for each of two or three inputs. There the memory hangs on rounding of B itself.
+        for each of two or three inputs. There the memory hangs on rounding of B itself. Of an input that does not drive
+        the slow modes, the square root is exact to about 1e-16 of that of the inputs that do.
 
     Source:
         Potapov, AMS Translations 15 (1960), for the matrix sections.
@@ -55,15 +56,10 @@ def matrix_sections(spectrum: Spectrum) -> tuple[Tensor, Tensor]:
         rows.append(gain * entering + pole * here)
         leaving = torch.where(counted[..., k : k + 1], gain * here - pole.conj() * entering, entering)
         signal = torch.where(axis.unsqueeze(-1), leaving.unsqueeze(-2), signal)
-        column = (G * axis.unsqueeze(-2)).sum(-1)
-        if spectrum.coupling is None:
-            passed = torch.where(counted[..., k : k + 1], _blaschke(logs[..., k:]), 1) * column[..., 1:]
-        else:
-            passed = _blaschke_of_matrix(spectrum.coupling[..., k:, k:], column)
+        passed = _pass(spectrum, logs, k, (G * axis.unsqueeze(-2)).sum(-1))
         G = torch.where(axis.unsqueeze(-2), passed.unsqueeze(-1), G[..., 1:, :])
-        G = (
-            G if spectrum.coupling is not None else _unit_rows(G)
-        )  # rows of a diagonal system have no size: no underflow
+        if spectrum.coupling is None:
+            G = _unit_rows(G)  # the size of a row means nothing to a diagonal system, and could underflow
     assembled = torch.stack(rows, -2)
     return assembled[..., :n], assembled[..., n:]
 
@@ -87,8 +83,10 @@ def _channels(spectrum: Spectrum) -> tuple[Tensor, Tensor]:
 
 
 def _unit_rows(rows: Tensor) -> Tensor:
-    sizes = torch.linalg.vector_norm(rows.detach(), dim=-1, keepdim=True)
-    return rows / torch.where(sizes > 0, sizes, torch.ones_like(sizes))
+    """Return the rows with norm 1, and those of norm 0 as they are; sizes have no gradient."""
+    largest = rows.detach().abs().amax(-1, keepdim=True)
+    rows = rows / torch.where(largest > 0, largest, torch.ones_like(largest))  # squares neither overflow nor vanish
+    return rows / torch.linalg.vector_norm(rows.detach(), dim=-1, keepdim=True).clamp(min=1)
 
 
 def _reflection(row: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
@@ -99,6 +97,13 @@ def _reflection(row: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
     lead = (row * axis).sum(-1, keepdim=True)
     mirror = row + axis * (lead / lead.abs()) * torch.linalg.vector_norm(row, dim=-1, keepdim=True)
     return mirror * (2**0.5 / torch.linalg.vector_norm(mirror, dim=-1, keepdim=True)), axis
+
+
+def _pass(spectrum: Spectrum, logs: Tensor, k: int, column: Tensor) -> Tensor:
+    """Return ``φ(T) column`` from row k + 1 on, for a column that begins with row k."""
+    if spectrum.coupling is not None:
+        return _blaschke_of_matrix(spectrum.coupling[..., k:, k:], column)
+    return torch.where(spectrum.counted[..., k : k + 1], _blaschke(logs[..., k:]), 1) * column[..., 1:]
 
 
 def _blaschke_of_matrix(T: Tensor, column: Tensor) -> Tensor:

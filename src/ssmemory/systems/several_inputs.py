@@ -88,6 +88,8 @@ def dense_modes(A: Tensor, B: Tensor) -> Spectrum:
 def _independent(values: Array, rows: Array, reached: Array) -> Array:
     """Mark the modes whose rows are independent of the rows that equal eigenvalues before them have."""
     kept = reached.copy()
+    largest = np.abs(rows).max(1, keepdims=True)
+    rows = rows / np.where(largest > 0, largest, 1)  # squares of what is left neither overflow nor vanish
     distance, size = np.abs(values[:, None] - values), np.abs(values)
     equal = np.tril((distance <= MERGE_TOLERANCE * np.maximum(size[:, None], size)) & reached, -1)
     for k in np.flatnonzero(equal.any(1) & reached):
@@ -150,7 +152,8 @@ def _diagonalised(A: Tensor, B: Tensor, rank: int) -> Spectrum:
         fix = "differentiate the reached part only"
         reject("A", expected="every mode reached when gradients are wanted", got=f"rank {rank}", fix=fix)
     values, vectors = torch.linalg.eig(A.to(torch.complex128))
-    gaps = (values.detach().unsqueeze(-1) - values.detach().unsqueeze(-2)).abs() + 1e300 * torch.eye(n)
+    gaps = (values.detach().unsqueeze(-1) - values.detach().unsqueeze(-2)).abs()
+    gaps = gaps.masked_fill(torch.eye(n, dtype=torch.bool), torch.inf)
     scale = torch.linalg.matrix_norm(A.detach())[..., None, None]
     condition = float(torch.linalg.cond(vectors.detach()).max())
     if condition > _CONDITION_LIMIT or bool((gaps < _GAP_LIMIT * scale).any()):
