@@ -10,7 +10,7 @@ export NUMBA_CACHE_DIR
 OMP_WAIT_POLICY ?= PASSIVE
 export OMP_WAIT_POLICY
 
-.PHONY: quickstart test check bench bench-rivals clean
+.PHONY: quickstart test check docs bench bench-rivals clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/ssmemory run frozen-vs-learned --size quick --out out/quickstart
@@ -25,12 +25,17 @@ check: $(VENV)/installed-dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: $(VENV)/installed-dev
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs out/docs
+	@echo "open out/docs/index.html in a browser"
+
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/s4d.py
 
 bench-rivals: .venv-bench/installed
 	.venv-bench/bin/python benchmarks/rivals.py
+	.venv-bench/bin/python benchmarks/layers.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -45,7 +50,7 @@ $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 
 .venv-bench/installed: pyproject.toml benchmarks/rivals_constraints.txt
 	$(PYTHON) -m venv .venv-bench
-	.venv-bench/bin/pip install -q --disable-pip-version-check -e . reservoirpy rcbench mpmath threadpoolctl -c benchmarks/rivals_constraints.txt
+	.venv-bench/bin/pip install -q --disable-pip-version-check -e . reservoirpy rcbench s5-pytorch mpmath threadpoolctl -c benchmarks/rivals_constraints.txt
 	touch $@
 
 clean:

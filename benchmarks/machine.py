@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 from unittest.mock import patch
 
+import torch
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -96,3 +98,16 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     aligned = ([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in rows)
     return "\n".join("  ".join(cells).rstrip() for cells in aligned)
+
+
+def copy_bandwidth() -> float:
+    """Bytes a second that a copy of 256 MB reads and writes, the best of five."""
+    source = torch.ones(2**26)
+    target = torch.empty_like(source)
+    return 2 * source.nbytes / min(seconds(lambda: target.copy_(source)) for _ in range(6))
+
+
+def gemm_rate() -> float:
+    """Floating-point operations a second of a float32 matrix product of 2,048 rows, the best of five."""
+    A = torch.ones(2048, 2048)
+    return 2 * 2048**3 / min(seconds(lambda: A @ A) for _ in range(6))
