@@ -86,12 +86,16 @@ class S4D(nn.Module):
         self.C = nn.Parameter(C)
         self.D = nn.Parameter(torch.randn(d_model, generator=generator))
 
-    def _discrete(self) -> tuple[Complex[Tensor, "d_model n"], Complex[Tensor, "d_model n"]]:
-        """Return log λ in double precision, and B_bar."""
+    def _discrete(
+        self,
+    ) -> tuple[Complex[Tensor, "d_model n"], Complex[Tensor, "d_model n"], Complex[Tensor, "d_model n"]]:
+        """Return log λ in double precision, λ, and B_bar."""
         A = torch.complex(-self.log_A_real.double().exp(), self.A_imag.double())
         dt = self.log_dt.double().exp().unsqueeze(-1)
         log_eigenvalues, scale = discretize_diagonal(A, dt, self.discretization)
-        return log_eigenvalues, torch.view_as_complex(self.B) * scale.to(self.B.dtype.to_complex())
+        eigenvalues = 1 + A * scale  # by either discretisation, and cheaper than one more exponential
+        dtype = self.B.dtype.to_complex()
+        return log_eigenvalues, eigenvalues.to(dtype), torch.view_as_complex(self.B) * scale.to(dtype)
 
     def forward(
         self,
@@ -116,7 +120,7 @@ class S4D(nn.Module):
             u = u.masked_fill(beyond(lengths, u), 0)
         with torch.autocast(u.device.type, enabled=False):
             u = u.to(self.D.dtype)
-            log_eigenvalues, B = self._discrete()
+            log_eigenvalues, _, B = self._discrete()
             y, state = diagonal_ssm(u, log_eigenvalues, B, torch.view_as_complex(self.C), state, lengths)
             return y + self.D * u, state
 
@@ -134,9 +138,9 @@ class S4D(nn.Module):
         """
         check_input(u_t, self.d_model, 2)
         state = self._checked(state, len(u_t))
-        log_eigenvalues, B = self._discrete()
+        _, eigenvalues, B = self._discrete()
         u_t = u_t.to(self.D.dtype)
-        state = torch.exp(log_eigenvalues).to(B.dtype) * state + B * u_t.unsqueeze(-1)
+        state = eigenvalues * state + B * u_t.unsqueeze(-1)
         return 2 * (torch.view_as_complex(self.C) * state).sum(-1).real + self.D * u_t, state
 
     def initial_state(self, batch_size: int) -> Complex[Tensor, "batch d_model n"]:
@@ -146,7 +150,7 @@ class S4D(nn.Module):
 
     def system(self) -> LinearSystem:
         """Return the linear systems inside, batched over the channels (d_model,); differentiable."""
-        log_eigenvalues, B = self._discrete()
+        log_eigenvalues, _, B = self._discrete()
         C = torch.view_as_complex(self.C)
         return LinearSystem.from_log_eigenvalues(log_eigenvalues, B, C, self.D, conj_sym=True)
 

@@ -45,9 +45,11 @@ class S5(nn.Module):
             wrong width, length, dtype or state.
 
     Numerics:
-        B and C start as complex normal numbers of variance 1/d_model and 2/d_state in all. The paper draws real
-        matrices of those variances and turns them by the unitary eigenvectors of HiPPO's normal part, which leaves the
-        variances as they are.
+        B and C start as circular complex normal numbers of variance 1/d_model and 2/d_state, real and imaginary part
+        together. The authors' code draws a real B of variance 1/d_state, a complex C of variance 2/d_state, and turns
+        both by the unitary eigenvectors of HiPPO's normal part. Those are orthogonal to their conjugates, so that what
+        is turned is circular and keeps its variance. Their B is ours where d_model = d_state; by 1/d_model, the drive
+        of a mode does not grow with the number of channels.
 
     Source:
         Smith, Warrington, Linderman, Simplified state space layers for sequence modeling (2023).

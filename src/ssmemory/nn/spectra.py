@@ -58,6 +58,6 @@ def continuous_modes(
     steps = logs if discretization == "zoh" else 2 * torch.tanh(logs / 2)  # dt·A of the given λ
     A = steps / dt.unsqueeze(-1) if modes is None else modes.detach()
     if bool((A.real >= 0).any()) or not bool(torch.isfinite(A.real).all()):
-        fix = "S4D keeps A = −exp(…) + i…, which reaches neither"
+        fix = "the layer keeps A = −exp(…) + i…, which reaches neither"
         reject("init", expected="0 < |λ| < 1", got=f"max |λ| = {float(logs.real.max().exp()):.6g}", fix=fix)
     return A

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -14,6 +14,9 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ssmemory.ops.diagonal_chunked import chunk_matrices, diagonal_ssm_chunked, finish_states
+
+BACKWARD_JOBS = 32  # at least, where the batch allows; not by the number of threads, which shall change no bit
+Array = np.ndarray[Any, Any]
 
 
 def diagonal_ssm(
@@ -56,10 +59,10 @@ def diagonal_ssm(
     from ssmemory.ops._diagonal_compiled import GROUP
 
     ends = torch.full((len(u),), u.shape[1]) if lengths is None else lengths
-    matrices = chunk_matrices(log_eigenvalues, B, C, GROUP, u.dtype)
-    pairs = torch.cat([matrices.onward.unsqueeze(-1), matrices.drive, matrices.read], -1)
-    coefficients = torch.view_as_real(pairs).flatten(-2)
-    y, whole = _Compiled.apply(u, coefficients, matrices.taps, torch.view_as_real(state.resolve_conj()), ends)
+    onward, drive, read, taps = chunk_matrices(log_eigenvalues, B, C, GROUP, u.dtype)
+    fields = [part for z in (onward.unsqueeze(-1), drive, read) for part in (z.real, z.imag)]
+    states = torch.view_as_real(state.resolve_conj()).to(u.dtype)
+    y, whole = _Compiled.apply(u, torch.cat(fields, -1), taps, states, ends)
     last = finish_states(torch.view_as_complex(whole), u, ends, log_eigenvalues, B, GROUP)
     return y, last
 
@@ -70,65 +73,82 @@ class _Compiled(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, u: Tensor, coefficients: Tensor, taps: Tensor, state: Tensor, lengths: Tensor) -> Any:
         from ssmemory.ops import _diagonal_compiled as compiled
+        from ssmemory.ops._lanes import LANES
 
         signal, steps = _signal(u), lengths.numpy().astype(np.int64)
-        packed = _to_lanes(coefficients.unsqueeze(0))[0], _to_lanes(taps[None, :, None])[0]
-        states = _to_lanes(state)
-        chunks = -(-u.shape[1] // compiled.CHUNK) if any(ctx.needs_input_grad) else 0
-        starts = np.empty((chunks, *states.shape), signal.dtype)
-        y = np.zeros_like(signal)
-        _over_jobs(states.shape[0] * states.shape[1], compiled.forward, signal, steps, *packed, states, y, starts)
+        batch, length, channels = signal.shape
+        sizes, states = (length, channels, state.shape[2]), _to_lanes(state)
+        packed = _to_lanes(coefficients.unsqueeze(0)), _to_lanes(taps[None, :, None])
+        chunks = -(-length // compiled.CHUNK) if any(ctx.needs_input_grad) else 0
+        starts, y = np.empty(chunks * states.size, states.dtype), _zeros_beyond(steps, signal)
+        jobs = batch * -(-channels // LANES)
+        _over_jobs(jobs, compiled.forward, signal.ravel(), sizes, steps, *packed, states, y.ravel(), starts)
         ctx.save_for_backward(u)  # so that overwriting it meanwhile is noticed
-        ctx.kept = steps, *packed, starts
-        return torch.from_numpy(y), _from_lanes(states, u.shape[2])
+        ctx.kept = sizes, steps, *packed, starts
+        return torch.from_numpy(y), _from_lanes(states, state.shape)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_y: Tensor, grad_state: Tensor) -> Any:
         from ssmemory.ops import _diagonal_compiled as compiled
+        from ssmemory.ops._lanes import LANES
 
-        steps, coefficients, taps, starts = ctx.kept
-        signal = _signal(ctx.saved_tensors[0])
-        adjoint = _to_lanes(grad_state)
-        batch, channels, dtype = signal.shape[0], signal.shape[2], grad_y.dtype
-        grad_u = np.zeros_like(signal)
-        grads = np.zeros((batch, *coefficients.shape)), np.zeros((batch, *taps.shape))
-        read = signal, _signal(grad_y), steps, coefficients, taps, starts
-        _over_jobs(adjoint.shape[0] * adjoint.shape[1], compiled.backward, *read, adjoint, grad_u, *grads)
-        by_coefficients, by_taps = (_from_lanes(g.sum(0, keepdims=True), channels)[0].to(dtype) for g in grads)
-        return torch.from_numpy(grad_u), by_coefficients, by_taps[:, 0], _from_lanes(adjoint, channels), None
+        sizes, steps, coefficients, taps, starts = ctx.kept
+        signal, adjoint = _signal(ctx.saved_tensors[0]), _to_lanes(grad_state)
+        (batch, _, channels), grad_u = signal.shape, _zeros_beyond(steps, signal)
+        lane_groups = -(-channels // LANES)
+        parts = min(batch, -(-BACKWARD_JOBS // lane_groups))
+        sums = np.zeros(parts * coefficients.size), np.zeros(parts * taps.size)
+        read = signal.ravel(), _signal(grad_y).ravel(), sizes, steps, coefficients, taps, starts
+        _over_jobs(parts * lane_groups, compiled.backward, *read, adjoint, grad_u.ravel(), *sums)
+        shapes = (1, channels, sizes[2], compiled.FIELDS), (1, channels, 1, compiled.GROUP)
+        by_coefficients, by_taps = (
+            _from_lanes(g.reshape(parts, -1).sum(0), shape)[0].to(grad_y.dtype)
+            for g, shape in zip(sums, shapes, strict=True)
+        )
+        by_state = _from_lanes(adjoint, grad_state.shape)
+        return torch.from_numpy(grad_u), by_coefficients, by_taps[:, 0], by_state, None
 
 
-def _signal(u: Tensor) -> np.ndarray[Any, Any]:
+def _signal(u: Tensor) -> Array:
     return u.detach().resolve_neg().contiguous().numpy()
 
 
-def _to_lanes(values: Tensor) -> np.ndarray[Any, Any]:
-    """(batch, channels, modes, fields) → (batch, lane groups, modes, fields · LANES), channels padded with zeros."""
-    from ssmemory.ops._diagonal_compiled import LANES
+def _zeros_beyond(steps: Array, like: Array) -> Array:
+    """Return an array to be filled, with zeros beyond the length of every sequence."""
+    signal = np.empty(like.shape, like.dtype)
+    for b in np.flatnonzero(steps < like.shape[1]):
+        signal[b, steps[b] :] = 0
+    return signal
+
+
+def _to_lanes(values: Tensor) -> Array:
+    """(batch, channels, modes, fields) → (batch, lane groups, modes, fields, LANES), flat; zeros in lanes left over."""
+    from ssmemory.ops._lanes import LANES
 
     batch, channels, modes, fields = values.shape
     padded = torch.nn.functional.pad(values.detach().resolve_neg(), (0, 0, 0, 0, 0, -channels % LANES))
     lanes = padded.reshape(batch, -1, LANES, modes, fields).permute(0, 1, 3, 4, 2)
-    return np.ascontiguousarray(lanes.numpy()).reshape(batch, -1, modes, fields * LANES)
+    return np.ascontiguousarray(lanes.numpy()).reshape(-1)
 
 
-def _from_lanes(array: np.ndarray[Any, Any], channels: int) -> Tensor:
-    """The inverse of `_to_lanes`."""
-    from ssmemory.ops._diagonal_compiled import LANES
+def _from_lanes(array: Array, shape: Sequence[int]) -> Tensor:
+    """The inverse of `_to_lanes`, to this shape."""
+    from ssmemory.ops._lanes import LANES
 
-    batch, groups, modes = array.shape[:3]
-    lanes = torch.from_numpy(array).reshape(batch, groups, modes, -1, LANES).permute(0, 1, 4, 2, 3)
-    return lanes.reshape(batch, groups * LANES, modes, -1)[:, :channels].contiguous()
+    batch, channels, modes, fields = shape
+    lanes = torch.from_numpy(array).reshape(batch, -1, modes, fields, LANES).permute(0, 1, 4, 2, 3)
+    return lanes.reshape(batch, -1, modes, fields)[:, :channels].contiguous()
 
 
-def _over_jobs(jobs: int, loop: Callable[..., None], *arrays: np.ndarray[Any, Any]) -> None:
+def _over_jobs(jobs: int, loop: Callable[..., None], *arguments: Any) -> None:
     """Share the jobs of a compiled loop, which releases the interpreter lock, over as many threads as torch uses."""
     threads = min(torch.get_num_threads(), jobs)
-    edges = np.linspace(0, jobs, threads + 1).astype(int)
     if threads == 1:
-        loop(*arrays, 0, jobs)
+        loop(*arguments, 0, jobs)
         return
+    pieces = min(jobs, 4 * threads)  # a thread that is held up takes fewer of them
+    edges = np.linspace(0, jobs, pieces + 1).astype(int)
     with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(loop, *arrays, a, b) for a, b in itertools.pairwise(edges)]:
+        for done in [pool.submit(loop, *arguments, a, b) for a, b in itertools.pairwise(edges)]:
             done.result()

@@ -126,6 +126,7 @@ def diagonal_scan_chunked(
     real = (torch.arange(length, device=v.device) < ends.unsqueeze(-1)).unsqueeze(-1)
     padded = torch.nn.functional.pad(torch.view_as_real(v.where(real, 0)), (0, 0, 0, 0, 0, -length % T))
     rows = torch.view_as_complex(padded).unflatten(1, (-1, T)).permute(3, 2, 0, 1)  # (modes, T, batch, chunks)
+    rows = rows.contiguous()  # the product of complex matrices with strides takes several times as long
     powers = _powers(log_eigenvalues, T + 1).to(v.dtype)  # (modes, T + 1)
     steps = torch.arange(T, device=v.device)
     lag = steps.unsqueeze(-1) - steps
