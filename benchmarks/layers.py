@@ -8,8 +8,8 @@ process with the same input and, where it is our own layer with another recurren
                      quotients for each of the four pairs of vectors; "one tensor": our better one, no target
   S5                 64 complex modes; the others: our layer with a Python loop over the steps, and s5-pytorch
   LRU                64 complex modes; our layer with a Python loop
-  linear RNN         d_state 64; our layer with a Python loop
-  linear attention   4 heads, keys of 32; our layer with a Python loop
+  linear RNN         d_state 64; our layer with a Python loop (no target)
+  linear attention   4 heads, keys of 32; our layer with a Python loop (no target), and the recurrence alone
 
 Error: the largest difference of y over its largest value, ours in float32 against the other in float64 with the same
 parameters. Peak memory: a fresh process a variant, above what it held before the call. Floor: the least time that the
@@ -105,6 +105,19 @@ def theirs(layer: torch.nn.Module, u: Tensor) -> Tensor:
     return y[0] if isinstance(y, tuple) else y
 
 
+class Recurrence(torch.nn.Module):
+    """Linear attention without its projections: u is queries, keys and values, in 4 heads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log_decay = torch.nn.Parameter(torch.tensor([-0.1, -0.03, -0.01, -0.003]))
+
+    def forward(self, u: Tensor) -> tuple[Tensor, Tensor]:
+        heads = u.unflatten(-1, (4, -1))
+        y, state = ops.linear_attention(heads, heads, heads, self.log_decay, u.new_zeros(len(u), 4, 32, 32))
+        return y.flatten(2), state
+
+
 CASES = (
     Case(
         "S4", lambda: nn.S4(D_MODEL, 64), 16_384, 4, D_MODEL * 4 * 64,
@@ -120,12 +133,16 @@ CASES = (
     ),
     Case(
         "linear RNN", lambda: nn.LinearRNN(D_MODEL, 64), 4096, 4, 2 * 64 * (2 * D_MODEL + 64),
-        {"loop": (with_loop("ssmemory.nn.linear_rnn", "matrix_scan"), 5)},
+        {"loop": (with_loop("ssmemory.nn.linear_rnn", "matrix_scan"), 0)},
     ),
     Case(
         "linear attention", lambda: nn.LinearAttention(D_MODEL, 32, heads=4), 4096, 4,
         2 * (4 * D_MODEL * D_MODEL + 2 * D_MODEL * 32),
-        {"loop": (with_loop("ssmemory.nn.linear_attention", "linear_attention"), 10)},
+        {"loop": (with_loop("ssmemory.nn.linear_attention", "linear_attention"), 0)},
+    ),
+    Case(
+        "its recurrence", Recurrence, 4096, 4, 4 * D_MODEL * 32,
+        {"loop": (with_loop("ssmemory.ops", "linear_attention"), 10)},
     ),
 )  # fmt: skip
 
@@ -232,10 +249,15 @@ def main() -> None:
     bandwidth, rate = copy_bandwidth(), gemm_rate()
     rows = [measured(case, options.quick, bandwidth, rate) for case in CASES]
     growth = [scaling(case, options.quick) for case in CASES]
-    steps = {case.name: step_seconds(case) for case in CASES}
+    steps = {case.name: step_seconds(case) for case in CASES if case.make is not Recurrence}
     print(table(lines(rows)), "\n")
     body = [
-        [g["layer"], f"{g['exponent']:.2f}", f"≤ 1.1 {MET[g['exponent'] <= 1.1]}", show(steps[g["layer"]])]
+        [
+            g["layer"],
+            f"{g['exponent']:.2f}",
+            f"≤ 1.1 {MET[g['exponent'] <= 1.1]}",
+            show(steps[g["layer"]]) if g["layer"] in steps else "-",
+        ]
         for g in growth
     ]
     print(table([["layer", "time ~ L^", "target", "step, a token, batch 1"], *body]))

@@ -270,9 +270,11 @@ def train(
     u_train, u_validation = standardise(u[:count], u[most:])
     result = fit.train(model, (u_train, y[:count]), (u_validation, y[most:]), how, folder=out)
     print(f"validation accuracy {100 * result.final('validation_accuracy'):.2f} % after {epochs} epochs")
-    for before, after in zip(result.before, result.after, strict=True):
-        change = f"{before.reach:.0f} → {after.reach:.0f} of {u.shape[1]} steps"
-        print(f"{before.layer}: reads back {change} at level 0.1, capacity {before.rank:.0f} → {after.rank:.0f}")
+    now = {memory.layer: memory for memory in result.after}
+    for before in result.before:
+        if after := now.get(before.layer):  # a layer that has ceased to forget has no memory function
+            change = f"{before.reach:.0f} → {after.reach:.0f} of {u.shape[1]} steps"
+            print(f"{before.layer}: reads back {change} at level 0.1, capacity {before.rank:.0f} → {after.rank:.0f}")
     print(f"model, metrics.csv and memory.json: {out}")
 
 

@@ -126,6 +126,15 @@ def test_queries_far_below_zero_stay_finite(scale):
     assert all(bool(gradient.isfinite().all()) for gradient in gradients)
 
 
+@pytest.mark.parametrize("scale", range(70, 110, 5))
+def test_gradients_stay_finite_where_the_weights_underflow(scale):
+    layer, u = LinearAttention(D_MODEL, D_STATE, heads=HEADS), 1 + 0.1 * draw(1, 10, D_MODEL, dtype=torch.float32)
+    with torch.no_grad():
+        layer.query.fill_(-scale / D_MODEL)
+    gradients = torch.autograd.grad(1e3 * layer(u)[0].sum(), list(layer.parameters()))
+    assert all(bool(gradient.isfinite().all()) for gradient in gradients)
+
+
 @pytest.mark.parametrize(
     ("options", "expected", "got", "fix"),
     [

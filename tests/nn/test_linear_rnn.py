@@ -63,6 +63,14 @@ def test_gradient_of_the_bound_is_that_of_finite_differences():
     assert torch.autograd.gradcheck(bounded, W.requires_grad_())
 
 
+def test_a_nan_in_the_matrix_comes_out_as_nan():
+    """Eigenvalue routines raise on it, which would hide the step that made it."""
+    layer = LinearRNN(3, 4)
+    with torch.no_grad():
+        layer.A[0, 0] = float("nan")
+    assert bool(layer(torch.ones(1, 3, 3))[0].isnan().any())
+
+
 class TestStart:
     def test_the_default_radius(self):
         assert abs(radius(LinearRNN(3, 32).A) - 0.99) < 1e-5

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from ssmemory.errors import reject
 from ssmemory.nn.checks import check_input, check_sizes, check_state
@@ -92,12 +93,13 @@ class LinearAttention(nn.Module):
     def _projected(self, u: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return φ(q), φ(k), and v with a last channel of ones, for each head."""
         q, k, v = ((u @ W.mT).unflatten(-1, (self.heads, -1)) for W in (self.query, self.key, self.value))
-        return _positive(q), _positive(k), torch.nn.functional.pad(v, (0, 1), value=1.0)
+        return _Positive.apply(q), _Positive.apply(k), torch.nn.functional.pad(v, (0, 1), value=1.0)
 
     def _mean(self, sums: Tensor) -> Tensor:
-        weight = sums[..., -1:]
-        weight = weight.where(weight > torch.finfo(sums.dtype).tiny, 1)  # else underflow or padding: 0 is read
-        return (sums[..., :-1] / weight).flatten(-2) @ self.output.mT
+        values, weight = sums.split([sums.shape[-1] - 1, 1], -1)
+        least = torch.finfo(sums.dtype).tiny ** 0.5  # below it, gradients of the quotient overflow
+        weight = weight.where(weight > least, 1)  # else underflow or padding: 0 is read
+        return (values / weight).flatten(-2) @ self.output.mT
 
     def forward(
         self,
@@ -165,6 +167,16 @@ class LinearAttention(nn.Module):
         return check_state(state, shape, self.key.dtype)
 
 
-def _positive(x: Tensor) -> Tensor:
-    """Return elu(x) + 1 without cancellation below zero."""
-    return torch.relu(x) + x.clamp(max=0).exp()
+class _Positive(torch.autograd.Function):
+    """φ(x) = elu(x) + 1 without cancellation below zero; φ' = min(φ, 1)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        positive = torch.exp(x.clamp(max=0)).add_(x.clamp(min=0))
+        ctx.save_for_backward(positive)
+        return positive
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return grad * ctx.saved_tensors[0].clamp(max=1)

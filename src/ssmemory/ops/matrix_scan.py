@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -78,7 +79,7 @@ def _scan(v: Tensor, A: Tensor, state: Tensor) -> Float[Tensor, "batch length n"
         added = torch.addmm(driven, added, onward)
     far = torch.linalg.matrix_power(A.double(), T).mT.to(A.dtype).contiguous()
     entering = torch.cat([state.unsqueeze(0), added.view(-1, batch, n)[:-1]])
-    for before, after in zip(entering[:-1], entering[1:], strict=True):
+    for before, after in itertools.pairwise(entering.unbind()):
         after.addmm_(before, far)
     before = entering.view(-1, n)
     for now in x:

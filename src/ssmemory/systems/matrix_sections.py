@@ -41,7 +41,7 @@ def matrix_sections(spectrum: Spectrum) -> tuple[Tensor, Tensor]:
     """
     G, signal = _channels(spectrum)
     n, counted = G.shape[-2], spectrum.counted
-    logs = torch.where(counted, spectrum.log_eigenvalues, torch.full_like(spectrum.log_eigenvalues, -torch.inf))
+    factors = _blaschke_factors(spectrum) if spectrum.coupling is None else None
     poles, identity = spectrum.eigenvalues, torch.eye(n, dtype=G.dtype)
     gains = torch.where(counted, spectrum.margins, torch.ones_like(spectrum.margins)).sqrt() * counted
     signal = torch.cat([signal.new_zeros(*signal.shape[:-1], n), signal], -1)  # e as a function of x[t−1] and u[t]
@@ -56,10 +56,7 @@ def matrix_sections(spectrum: Spectrum) -> tuple[Tensor, Tensor]:
         rows.append(gain * entering + pole * here)
         leaving = torch.where(counted[..., k : k + 1], gain * here - pole.conj() * entering, entering)
         signal = torch.where(axis.unsqueeze(-1), leaving.unsqueeze(-2), signal)
-        passed = _pass(spectrum, logs, k, (G * axis.unsqueeze(-2)).sum(-1))
-        G = torch.where(axis.unsqueeze(-2), passed.unsqueeze(-1), G[..., 1:, :])
-        if spectrum.coupling is None:
-            G = _unit_rows(G)  # the size of a row means nothing to a diagonal system, and could underflow
+        G = _after_section(G, axis, k, factors, spectrum.coupling)
     assembled = torch.stack(rows, -2)
     return assembled[..., :n], assembled[..., n:]
 
@@ -99,11 +96,16 @@ def _reflection(row: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
     return mirror * (2**0.5 / torch.linalg.vector_norm(mirror, dim=-1, keepdim=True)), axis
 
 
-def _pass(spectrum: Spectrum, logs: Tensor, k: int, column: Tensor) -> Tensor:
-    """Return ``φ(T) column`` from row k + 1 on, for a column that begins with row k."""
-    if spectrum.coupling is not None:
-        return _blaschke_of_matrix(spectrum.coupling[..., k:, k:], column)
-    return torch.where(spectrum.counted[..., k : k + 1], _blaschke(logs[..., k:]), 1) * column[..., 1:]
+def _after_section(G: Tensor, axis: Tensor, k: int, factors: Tensor | None, coupling: Tensor | None) -> Tensor:
+    """Return the rows after row k as section k leaves them: φ(T) on one channel, the others unchanged."""
+    column = (G * axis.unsqueeze(-2)).sum(-1)
+    if coupling is not None:
+        passed = _blaschke_of_matrix(coupling[..., k:, k:], column)
+        return torch.where(axis.unsqueeze(-2), passed.unsqueeze(-1), G[..., 1:, :])
+    assert factors is not None
+    passed = factors[..., k, k + 1 :] * column[..., 1:]
+    rows = torch.where(axis.unsqueeze(-2), passed.unsqueeze(-1), G[..., 1:, :])
+    return _unit_rows(rows)  # the size of a row means nothing to a diagonal system, and could underflow
 
 
 def _blaschke_of_matrix(T: Tensor, column: Tensor) -> Tensor:
@@ -113,15 +115,16 @@ def _blaschke_of_matrix(T: Tensor, column: Tensor) -> Tensor:
     return torch.linalg.solve_triangular((eye - pole.conj() * T)[..., 1:, 1:], moved, upper=False).squeeze(-1)
 
 
-def _blaschke(logs: Tensor) -> Tensor:
-    """Return ``(λ − λ_k)/(1 − λ‾_k λ)`` for λ_k the first and λ the others, from logarithms: no difference cancels."""
-    zero = torch.isneginf(logs.real)
-    safe = torch.where(zero, torch.full_like(logs, -1), logs)
-    pole, others = safe[..., :1], safe[..., 1:]
-    larger = others.real > pole.real  # the exponential of a negative number does not overflow
-    outer = torch.where(larger, -torch.exp(others), torch.exp(pole))
-    difference = outer * torch.expm1(torch.where(larger, pole - others, others - pole))
-    factor = difference / -torch.expm1(others + pole.conj())
-    factor = torch.where(zero[..., 1:], -torch.exp(pole), factor)
-    at_zero = torch.where(zero[..., 1:], torch.zeros_like(others), torch.exp(others))
-    return torch.where(zero[..., :1], at_zero, factor)
+def _blaschke_factors(spectrum: Spectrum) -> Tensor:
+    """Return ``φ[k, j] = (λ_j − λ_k)/(1 − λ‾_k λ_j)``, from logarithms: no difference cancels. 1 where k is out."""
+    counted = spectrum.counted
+    zero = ~counted | torch.isneginf(spectrum.log_eigenvalues.real)
+    logs = torch.where(zero, torch.full_like(spectrum.log_eigenvalues, -1), spectrum.log_eigenvalues)
+    pole, other = logs.unsqueeze(-1), logs.unsqueeze(-2)
+    larger = other.real > pole.real  # the exponential of a negative number does not overflow
+    outer = torch.where(larger, -torch.exp(other), torch.exp(pole))
+    factors = outer * torch.expm1(torch.where(larger, pole - other, other - pole)) / -torch.expm1(other + pole.conj())
+    factors = torch.where(zero.unsqueeze(-2), -torch.exp(pole), factors)
+    at_zero = torch.where(zero.unsqueeze(-2), torch.zeros_like(factors), torch.exp(other))
+    factors = torch.where(zero.unsqueeze(-1), at_zero, factors)
+    return torch.where(counted.unsqueeze(-1), factors, torch.ones_like(factors))
