@@ -139,7 +139,7 @@ def test_a_new_layer_is_measured(words, capsys):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--layer", "s4c"], r"layer: expected one of s4d.*, got 's4c'; did you mean 's4d'\?"),
+        (["--layer", "s4dd"], r"layer: expected one of s4d.*, got 's4dd'; did you mean 's4d'\?"),
         (["--layer", "s4d", "--heads", "2"], "heads: expected None, as layer 's4d' takes no heads, got 2; leave it"),
         (["--layer", "s4d", "--d-state", "7"], "S4D: expected .* an even d_state .*d_state=7; d_state counts"),
         (["--layer"], "Missing value for argument '--layer'"),
@@ -288,7 +288,7 @@ ROWS = [
     Row("freeze misspelt", "train --freeze eigenvalue", r"did you mean 'eigenvalues'\?"),
     Row("init misspelt", "train --init s4d_line", r"did you mean 's4d_lin'\?"),
     Row("init of another form", "train --init ring", r"of the form f\(d_state, dt\), got 'ring'"),
-    Row("layer misspelt", "train --layer s4", r"did you mean 's4d'\?"),
+    Row("layer misspelt", "train --layer s4dd", r"did you mean 's4d'\?"),
     Row("pooling unknown", "train --pooling none", "see ssmemory train --help"),
     Row("no epochs", "train --epochs 0", "expected ≥ 1"),
     Row("side no divisor", "train --side 3", "divisor of the image side 8, got 3; choose one of 1, 2, 4, 8"),

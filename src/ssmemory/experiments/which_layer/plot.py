@@ -127,12 +127,12 @@ def _table(rows: list[dict[str, Any]]) -> Table:
         return "–" if before is None else f"{before:{form}} → {after:{form}}"
 
     head = ["layer", "test accuracy", "capacity", "reach before → after", "first pixel before → after"]
-    head += ["trained numbers", "s / epoch"]
+    head += ["trained numbers"]
     body = [
         [
             row["name"], percent(row), "–" if row["rank"] is None else f"{row['rank']:.0f}",
             change(row, "reach", ".0f"), change(row, "first_input", ".2g"),
-            f"{row['trained_parameters']:,}", f"{row['seconds_per_epoch']:.1f}",
+            f"{row['trained_parameters']:,}",
         ]
         for row in rows
     ]  # fmt: skip

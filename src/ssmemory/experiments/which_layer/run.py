@@ -1,4 +1,4 @@
-"""Train every layer over the same seeds, and sum up score, time and memory."""
+"""Train every layer over the same seeds, and sum up score and memory; for speed see the benchmarks."""
 
 from __future__ import annotations
 
@@ -93,7 +93,6 @@ def _row(runs: list[Record]) -> dict[str, Any]:
         "test_accuracy_min": min(scores),
         "test_accuracy_max": max(scores),
         "test_accuracy_sd": statistics.stdev(scores) if len(scores) > 1 else None,
-        "seconds_per_epoch": statistics.median(row["seconds"] for run in runs for row in run["rows"][1:]),
         "trained_parameters": runs[0]["trained_parameters"],
         "rank": memory("before", "rank"),
         "reach_before": memory("before", "reach"),
@@ -112,15 +111,9 @@ def _findings(rows: list[dict[str, Any]], length: int) -> list[str]:
         f"Scores: {best['name']} names {percent(best)} of the test images right{tied}; {worst['name']} does least "
         f"well with {percent(worst)}."
     )
-    quick = min(rows, key=lambda row: row["seconds_per_epoch"])
-    slow = max(rows, key=lambda row: row["seconds_per_epoch"])
-    speed = (
-        f"Time: an epoch takes {quick['seconds_per_epoch']:.1f} s with {quick['name']} and "
-        f"{slow['seconds_per_epoch']:.1f} s with {slow['name']}, on one core each."
-    )
     known = [row for row in rows if row["first_input_before"] is not None]
     if not known:
-        return [score, speed]
+        return [score]
     far = max(known, key=lambda row: row["first_input_before"])
     near = min(known, key=lambda row: row["first_input_before"])
     memory = (
@@ -128,7 +121,7 @@ def _findings(rows: list[dict[str, Any]], length: int) -> list[str]:
         f"first of {length} steps, one of {near['name']} with {near['first_input_before']:.2g}; after training "
         f"{far['first_input_after']:.2g} and {near['first_input_after']:.2g}."
     )
-    return [score, speed, memory]
+    return [score, memory]
 
 
 def _claims(rows: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
