@@ -1,5 +1,7 @@
 """S5: the layer contract, its initial spectrum and steps, and its discretisation against scipy's."""
 
+import math
+
 import numpy as np
 import pytest
 import scipy.signal
@@ -86,6 +88,30 @@ def test_a_system_is_met_step_for_step():
     torch.testing.assert_close(layer.system().log_modes, system.log_modes, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.parametrize("blocks", [1, 2])
+@pytest.mark.parametrize("discretization", ["zoh", "bilinear"])
+def test_a_function_is_asked_for_the_steps_of_the_modes(blocks, discretization):
+    asked = []
+
+    def spectrum(d_state, dt):
+        asked.append((d_state, dt))
+        return init.s4d_lin(d_state, 0.1 * dt.sqrt())
+
+    layer = S5(3, 8, blocks=blocks, init=spectrum, dt_min=0.01, dt_max=0.1, discretization=discretization)
+    ((d_state, dt),) = asked
+    assert d_state == 8 // blocks
+    torch.testing.assert_close(dt, layer.log_dt.detach().double().exp())
+    frequencies = math.pi * torch.arange(4 // blocks, dtype=torch.float64).repeat(blocks)
+    wanted = torch.complex(torch.full_like(dt, -0.5), frequencies) * 0.1 * dt.sqrt()
+    torch.testing.assert_close(layer.system().log_modes, wanted, rtol=1e-5, atol=1e-7)
+
+
+def test_a_function_may_make_one_system_for_all_steps():
+    system = init.ring(4, seed=3)
+    layer = S5(3, 8, blocks=2, init=lambda d_state, dt: system)
+    torch.testing.assert_close(layer.system().log_modes, system.log_modes.repeat(2), rtol=1e-5, atol=1e-7)
+
+
 def test_white_input_gives_states_and_outputs_of_order_one():
     torch.manual_seed(0)
     y, state = S5(64, 64, dt_min=0.1, dt_max=0.5)(torch.randn(8, 500, 64))
@@ -108,7 +134,10 @@ def test_its_memory_is_shared_by_the_channels():
         ({"dt_min": 1.0}, "dt_min ≤ dt_max", r"1\.0, 0\.1", "swap"),
         ({"init": "s4d_lgs"}, "one of", "s4d_lgs", "s4d_legs"),
         ({"init": "ring"}, r"f\(d_state, dt\)", "'ring'", "make the system yourself"),
-        ({"init": init.s4d_lin}, "a name or a LinearSystem", "function", "call the function"),
+        ({"init": 3}, "d_state 8", "3", "ssmemory.init"),
+        ({"init": lambda n, dt: init.ring(n - 2, seed=0)}, "d_state 8", "d_state=6", "ssmemory.init"),
+        ({"init": init.ring(8, seed=0, channels=4)}, r"batch \(\)", r"batch=\(4,\)", "ssmemory.init"),
+        ({"d_state": 12, "blocks": 4}, "a divisor of d_state/2 = 6", "4", "whole conjugate pairs"),
         ({"init": init.ring(6, seed=0)}, "d_state 8", "d_state=6", "ssmemory.init"),
         ({"init": init.fourier(8, 20)}, r"0 < \|λ\| < 1", "= 1", "reaches neither"),
         ({"discretization": "euler"}, "one of zoh, bilinear", "'euler'", "choose"),

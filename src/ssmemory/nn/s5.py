@@ -13,7 +13,7 @@ from ssmemory.errors import reject
 from ssmemory.nn.checks import check_input, check_sizes, check_state, check_steps
 from ssmemory.nn.lengths import beyond, check_lengths
 from ssmemory.nn.roles import Role
-from ssmemory.nn.spectra import continuous_modes, log_uniform
+from ssmemory.nn.spectra import SpectrumInit, continuous_modes, log_uniform
 from ssmemory.ops.scan import diagonal_mimo_ssm
 from ssmemory.systems import Discretization, LinearSystem, discretize_diagonal
 from ssmemory.systems.discretization import check_discretization
@@ -30,8 +30,9 @@ class S5(nn.Module):
         d_model: number of channels, in and out.
         d_state: full real state size of the layer, a multiple of 2 ``blocks``.
         blocks: J, the initial spectrum is J copies of the one of size d_state/J; their steps differ.
-        init: an initialiser's name of the form f(d_state, dt) ("s4d_legs": S5's normal part of HiPPO-LegS), or a
-            `LinearSystem` with ``conj_sym`` of size d_state/J, whose eigenvalues a step are met.
+        init: an initialiser's name of the form f(d_state, dt) ("s4d_legs": S5's normal part of HiPPO-LegS); such a
+            function, met with d_state/J and the d_state/2 steps; or a `LinearSystem` with ``conj_sym`` of size
+            d_state/J. Of a function and a system, the eigenvalues a step are met.
         dt_min: smallest initial step; steps are log-uniform between the two, one a mode.
         dt_max: largest initial step.
         discretization: "zoh" or "bilinear".
@@ -76,7 +77,7 @@ class S5(nn.Module):
         d_state: int = 64,
         *,
         blocks: int = 1,
-        init: str | LinearSystem = "s4d_legs",
+        init: SpectrumInit = "s4d_legs",
         dt_min: float = 0.001,
         dt_max: float = 0.1,
         discretization: Discretization = "zoh",
@@ -89,16 +90,10 @@ class S5(nn.Module):
         if blocks < 1 or d_state % (2 * blocks):
             fix = "every block holds whole conjugate pairs"
             reject("blocks", expected=f"a divisor of d_state/2 = {d_state // 2}", got=blocks, fix=fix)
-        if not isinstance(init, str | LinearSystem):
-            reject(
-                "init", expected="a name or a LinearSystem", got=type(init).__name__, fix="call the function yourself"
-            )
         self.d_model, self.d_state, self.discretization = d_model, d_state, discretization
         n = d_state // 2
         log_dt = log_uniform(dt_min, dt_max, n, generator)
-        one = torch.ones(1, dtype=torch.float64)
-        A = continuous_modes(init, d_state // blocks, one, discretization)[0].repeat(blocks)
-        A = A if isinstance(init, str) else A / log_dt.double().exp()
+        A = _continuous_modes(init, d_state // blocks, log_dt.double().exp(), discretization)
         self.log_dt = nn.Parameter(log_dt)
         self.log_A_real = nn.Parameter((-A.real).log().float())
         self.A_imag = nn.Parameter(A.imag.float())
@@ -171,3 +166,15 @@ class S5(nn.Module):
 
     def _checked(self, state: Tensor, batch: int) -> Tensor:
         return check_state(state, (batch, self.d_state // 2), self.D.dtype.to_complex())
+
+
+def _continuous_modes(
+    init: SpectrumInit, size: int, dt: Float[Tensor, " n"], discretization: Discretization
+) -> Complex[Tensor, " n"]:
+    """Return A per unit of time, the spectrum of that size over and over, each mode with a step of its own."""
+    repeats, modes = 2 * len(dt) // size, size // 2
+    if callable(init):  # of the system at a mode's step, that mode
+        A = continuous_modes(init, size, dt, discretization)
+        return A.view(repeats, modes, modes).diagonal(dim1=1, dim2=2).flatten()
+    A = continuous_modes(init, size, torch.ones_like(dt[:1]), discretization)[0].repeat(repeats)
+    return A if isinstance(init, str) else A / dt

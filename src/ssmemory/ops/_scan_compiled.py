@@ -1,60 +1,93 @@
 """The compiled loops of `ssmemory.ops.scan`; importing it loads numba.
 
-A job is one sequence and one block of modes. Signals are real views, (batch, length, 2 modes), real and imaginary parts
-side by side; the state is kept in double precision, as the loop waits for memory anyhow.
+A row is one step of one sequence: real and imaginary parts side by side, padded to a multiple of LANES numbers, so
+that lanes hold whole modes: ``λ x = Re(λ) x + Im(λ) (−Im x, Re x)``, the latter from x with neighbours swapped. A job
+is one sequence and ``width`` numbers of its rows; lanes do not meet, so that the width changes no bit. A few steps at
+a time, the rest of a row is still in the nearest cache. The state is kept in double precision, as the loops wait for
+memory anyhow. All arrays are flat, and offsets count items.
 """
 
-import numpy as np
+from typing import Any
+
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit
+from numba.extending import intrinsic
 
-BLOCK = 32  # modes: their state and coefficients stay in the nearest cache
+from ssmemory.ops._lanes import LANES, Lanes, load, store, widened
+
+CHUNK = 16
+
+
+def _swapped(_: Any, value: Any) -> Any:
+    """Return lanes with every two neighbours swapped."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        order = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [lane ^ 1 for lane in range(LANES)])
+        return builder.shuffle_vector(arguments[0], arguments[0], order)
+
+    return value(value), code
+
+
+def _rounded(_: Any, value: Any, array: Any) -> Any:
+    """Return lanes of double precision in that of an array."""
+    narrow = Lanes(array.dtype)
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        is_narrow = signature.args[0] == narrow
+        return arguments[0] if is_narrow else builder.fptrunc(arguments[0], context.get_value_type(narrow))
+
+    return narrow(value, array), code
+
+
+swapped: Any = intrinsic(_swapped)
+rounded: Any = intrinsic(_rounded)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def forward(v, lengths, poles, state, x, first, last):  # type: ignore[no-untyped-def]
-    """Fill x with ``x[t] = λ x[t−1] + v[t]`` and advance ``state`` (batch, 2 modes) in place; jobs first … last−1."""
-    modes = poles.shape[1]
-    blocks = (modes + BLOCK - 1) // BLOCK
-    real, imag = np.zeros(BLOCK), np.zeros(BLOCK)
+def forward(v, sizes, lengths, poles, state, x, first, last):  # type: ignore[no-untyped-def]
+    """Fill x with ``x[t] = λ x[t−1] + v[t]`` and advance ``state`` in place.
+
+    v, x (batch, length, row), of which ``sizes`` holds length, row, and width; poles (2, row): Re λ for both numbers of
+    a mode, then −Im λ and Im λ; state (batch, row); jobs first … last−1.
+    """
+    length, row, width = sizes
+    blocks = (row + width - 1) // width
     for job in range(first, last):
-        b, k = job // blocks, job % blocks * BLOCK
-        width = min(BLOCK, modes - k)
-        a, c = poles[0, k : k + width], poles[1, k : k + width]
-        for j in range(width):
-            real[j], imag[j] = state[b, 2 * (k + j)], state[b, 2 * (k + j) + 1]
-        for t in range(lengths[b]):
-            enters, leaves = v[b, t, 2 * k : 2 * (k + width)], x[b, t, 2 * k : 2 * (k + width)]
-            for j in range(width):
-                p, q = real[j], imag[j]
-                real[j] = a[j] * p - c[j] * q + enters[2 * j]
-                imag[j] = a[j] * q + c[j] * p + enters[2 * j + 1]
-                leaves[2 * j], leaves[2 * j + 1] = real[j], imag[j]
-        for j in range(width):
-            state[b, 2 * (k + j)], state[b, 2 * (k + j) + 1] = real[j], imag[j]
+        b, k = job // blocks, job % blocks * width
+        for t0 in range(0, lengths[b], CHUNK):
+            start, end = (b * length + t0) * row, (b * length + min(t0 + CHUNK, lengths[b])) * row
+            for j in range(k, min(k + width, row), LANES):
+                real, imag, s = load(poles, j), load(poles, row + j), load(state, b * row + j)
+                for i in range(start + j, end + j, row):
+                    s = real * s + widened(load(v, i)) + imag * swapped(s)
+                    store(x, i, rounded(s, x))
+                store(state, b * row + j, s)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def backward(grad_x, x, begin, lengths, poles, adjoint, grad_v, grad_log, first, last):  # type: ignore[no-untyped-def]
-    """Fill grad_v and grad_log (batch, 2, modes), and turn ``adjoint`` from that of the last state to that of begin."""
-    modes = poles.shape[1]
-    blocks = (modes + BLOCK - 1) // BLOCK
-    real, imag = np.zeros(BLOCK), np.zeros(BLOCK)
+def backward(grad_x, x, begin, sizes, lengths, poles, adjoint, grad_v, sums, first, last):  # type: ignore[no-untyped-def]
+    """Fill grad_v and sums, and turn ``adjoint`` from that of the last state to that of ``begin``.
+
+    sums (2, batch, row) over the steps, with p = conj(λ) grad_v[t]: of x[t−1] p, then of x[t−1] with p swapped, number
+    by number. The others as in `forward`.
+    """
+    length, row, width = sizes
+    blocks = (row + width - 1) // width
     for job in range(first, last):
-        b, k = job // blocks, job % blocks * BLOCK
-        width = min(BLOCK, modes - k)
-        a, c = poles[0, k : k + width], poles[1, k : k + width]
-        sums, turned = grad_log[b, 0, k : k + width], grad_log[b, 1, k : k + width]
-        for j in range(width):
-            real[j], imag[j] = adjoint[b, 2 * (k + j)], adjoint[b, 2 * (k + j) + 1]
-        for t in range(lengths[b] - 1, -1, -1):
-            enters, leaves = grad_x[b, t, 2 * k : 2 * (k + width)], grad_v[b, t, 2 * k : 2 * (k + width)]
-            before = x[b, t - 1, 2 * k : 2 * (k + width)] if t > 0 else begin[b, 2 * k : 2 * (k + width)]
-            for j in range(width):
-                p, q = real[j] + enters[2 * j], imag[j] + enters[2 * j + 1]
-                leaves[2 * j], leaves[2 * j + 1] = p, q
-                real[j] = a[j] * p + c[j] * q  # conj(λ) times the adjoint
-                imag[j] = a[j] * q - c[j] * p
-                sums[j] += before[2 * j] * real[j] + before[2 * j + 1] * imag[j]
-                turned[j] += before[2 * j] * imag[j] - before[2 * j + 1] * real[j]
-        for j in range(width):
-            adjoint[b, 2 * (k + j)], adjoint[b, 2 * (k + j) + 1] = real[j], imag[j]
+        b, k = job // blocks, job % blocks * width
+        origin = b * length * row
+        for n in range((lengths[b] + CHUNK - 1) // CHUNK - 1, -1, -1):
+            start, end = origin + n * CHUNK * row, origin + min((n + 1) * CHUNK, lengths[b]) * row
+            for j in range(k, min(k + width, row), LANES):
+                o = b * row + j
+                real, imag, p = load(poles, j), load(poles, row + j), load(adjoint, o)
+                along, across = load(sums, o), load(sums, len(adjoint) + o)
+                for i in range(end - row + j, start + j - 1, -row):
+                    g = p + widened(load(grad_x, i))
+                    store(grad_v, i, rounded(g, x))
+                    p = real * g - imag * swapped(g)
+                    before = widened(load(x, i - row)) if i - j > origin else widened(load(begin, o))
+                    along, across = along + before * p, across + before * swapped(p)
+                store(adjoint, o, p)
+                store(sums, o, along)
+                store(sums, len(adjoint) + o, across)

@@ -10,9 +10,10 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ssmemory.ops.diagonal import _over_jobs
+from ssmemory.ops.diagonal import _over_jobs, _zeros_beyond
 
 CHUNK = 64  # steps of the path that is not compiled
+NARROW = 64  # numbers of a row in a job, where there are fewer sequences than threads
 
 
 def diagonal_scan(
@@ -29,7 +30,7 @@ def diagonal_scan(
     Args:
         v: what drives the modes, complex64 or complex128.
         log_eigenvalues: log λ in discrete time, complex128.
-        state: x[−1], the state before the first step.
+        state: x[−1], the state before the first step; taken in the precision of v.
         lengths: real steps of every sequence, 1 … length; all of them if left out.
 
     Returns:
@@ -47,7 +48,7 @@ def diagonal_scan(
     if v.device.type != "cpu":
         return diagonal_scan_chunked(v, log_eigenvalues, state, lengths)
     ends = torch.full((len(v),), v.shape[1]) if lengths is None else lengths
-    signal, begin = torch.view_as_real(v.resolve_conj()), torch.view_as_real(state.resolve_conj())
+    signal, begin = torch.view_as_real(v.resolve_conj()), torch.view_as_real(state.to(v.dtype).resolve_conj())
     x, last = _Compiled.apply(signal, torch.view_as_real(log_eigenvalues.resolve_conj()), begin, ends)
     return torch.view_as_complex(x), torch.view_as_complex(last)
 
@@ -59,14 +60,14 @@ class _Compiled(torch.autograd.Function):
     def forward(ctx: Any, v: Tensor, logs: Tensor, state: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         from ssmemory.ops import _scan_compiled as compiled
 
-        steps, signal = lengths.numpy().astype(np.int64), _flat(v)
-        poles = np.stack(_poles(logs))
-        x, last = np.zeros_like(signal), _flat(state).astype(np.float64)
-        _over_jobs(_jobs(signal, compiled.BLOCK), compiled.forward, signal, steps, poles, last, x)
-        result = torch.from_numpy(x).view(v.shape)
+        signal, steps, poles = _rows(v), lengths.numpy().astype(np.int64), _poles(logs)
+        x, last = _zeros_beyond(steps, signal), _rows(state).astype(np.float64)
+        jobs, sizes = _jobs(signal)
+        _over_jobs(jobs, compiled.forward, signal.ravel(), sizes, steps, poles, last.ravel(), x.ravel())
+        result = _pairs(x, v)
         ctx.save_for_backward(result, state)
         ctx.kept = steps, poles
-        return result, torch.from_numpy(last).view(state.shape).to(state.dtype)
+        return result, _pairs(last, state)
 
     @staticmethod
     @once_differentiable
@@ -74,27 +75,44 @@ class _Compiled(torch.autograd.Function):
         from ssmemory.ops import _scan_compiled as compiled
 
         (x, state), (steps, poles) = ctx.saved_tensors, ctx.kept
-        signal = _flat(x)
-        grad_v, adjoint = np.zeros_like(signal), _flat(grad_last).astype(np.float64)
-        grad_log = np.zeros((len(signal), 2, poles.shape[1]))
-        read = _flat(grad_x), signal, _flat(state), steps, poles
-        _over_jobs(_jobs(signal, compiled.BLOCK), compiled.backward, *read, adjoint, grad_v, grad_log)
-        grads = torch.from_numpy(grad_v).view(x.shape), torch.from_numpy(grad_log.sum(0).T.copy())
-        return *grads, torch.from_numpy(adjoint).view(state.shape).to(state.dtype), None
+        signal, adjoint = _rows(x), _rows(grad_last).astype(np.float64)
+        grad_v, sums = _zeros_beyond(steps, signal), np.zeros((2, *adjoint.shape))
+        jobs, sizes = _jobs(signal)
+        read = _rows(grad_x).ravel(), signal.ravel(), _rows(state).ravel(), sizes, steps, poles
+        _over_jobs(jobs, compiled.backward, *read, adjoint.ravel(), grad_v.ravel(), sums.ravel())
+        along, across = torch.from_numpy(sums.sum(1)).unflatten(-1, (-1, 2))[:, : x.shape[-2]].unbind(0)
+        grad_log = torch.stack([along.sum(-1), across[:, 0] - across[:, 1]], -1)
+        return _pairs(grad_v, x), grad_log, _pairs(adjoint, state), None
 
 
-def _flat(pairs: Tensor) -> np.ndarray[Any, Any]:
-    """(…, modes, 2) → (…, 2 modes)."""
-    return pairs.detach().resolve_neg().flatten(-2).contiguous().numpy()
+def _rows(pairs: Tensor) -> np.ndarray[Any, Any]:
+    """(…, modes, 2) → (…, row), with zeros up to a multiple of LANES numbers."""
+    from ssmemory.ops._lanes import LANES
+
+    rows = pairs.detach().resolve_neg().flatten(-2)
+    if rows.shape[-1] % LANES:  # padding by nothing is a copy too
+        rows = torch.nn.functional.pad(rows, (0, -rows.shape[-1] % LANES))
+    return rows.contiguous().numpy()
 
 
-def _poles(logs: Tensor) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    size, phase = logs.detach().double()[..., 0].exp(), logs.detach().double()[..., 1]
-    return (size * phase.cos()).numpy(), (size * phase.sin()).numpy()
+def _pairs(rows: np.ndarray[Any, Any], like: Tensor) -> Tensor:
+    """The inverse of `_rows`, to the shape and precision of ``like``."""
+    pairs = torch.from_numpy(rows).unflatten(-1, (-1, 2))[..., : like.shape[-2], :]
+    return pairs.to(like.dtype).contiguous()
 
 
-def _jobs(signal: np.ndarray[Any, Any], block: int) -> int:
-    return int(signal.shape[0] * -(-signal.shape[2] // (2 * block)))
+def _poles(logs: Tensor) -> np.ndarray[Any, Any]:
+    """Return (2, row), flat: Re λ for both numbers of a mode, then −Im λ and Im λ."""
+    size, phase = logs.detach().double().unbind(-1)
+    real, imag = size.exp() * phase.cos(), size.exp() * phase.sin()
+    return _rows(torch.stack([torch.stack([real, real], -1), torch.stack([-imag, imag], -1)])).ravel()
+
+
+def _jobs(signal: np.ndarray[Any, Any]) -> tuple[int, tuple[int, int, int]]:
+    """Return how many jobs there are, and the sizes the loops take: whole rows where they keep all threads busy."""
+    batch, length, row = signal.shape
+    width = row if batch >= torch.get_num_threads() else NARROW
+    return batch * -(-row // width), (length, row, width)
 
 
 def diagonal_scan_chunked(
@@ -132,7 +150,7 @@ def diagonal_scan_chunked(
     lag = steps.unsqueeze(-1) - steps
     triangle = powers[:, lag.clamp(min=0)] * (lag >= 0)
     within = (triangle @ rows.flatten(2)).view(rows.shape)
-    states = [state.mT]
+    states = [state.to(v.dtype).mT]
     for entered in within[:, -1].unbind(-1):
         states.append(powers[:, T:] * states[-1] + entered)
     before = torch.stack(states[:-1], -1)

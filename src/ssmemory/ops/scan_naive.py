@@ -25,7 +25,7 @@ def diagonal_scan_naive(
         x, zero beyond the lengths, and the state after the last real step of every sequence.
     """
     ends = torch.full((len(v),), v.shape[1], device=v.device) if lengths is None else lengths.to(v.device)
-    eigenvalues = torch.exp(log_eigenvalues).to(v.dtype)
+    eigenvalues, state = torch.exp(log_eigenvalues).to(v.dtype), state.to(v.dtype)
     x = []
     for t, v_t in enumerate(v.unbind(1)):
         real = (t < ends).unsqueeze(-1)
