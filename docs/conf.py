@@ -91,7 +91,8 @@ def _api_pages() -> None:
         for name in names:
             thing = getattr(module, name)
             if isinstance(thing, type):
-                text += [f".. autoclass:: {name}", "   :members:", ""]
+                inherited = ["   :inherited-members: Module"] if floor == "nn" else []
+                text += [f".. autoclass:: {name}", "   :members:", *inherited, ""]
             elif callable(thing) and hasattr(thing, "__code__"):
                 text += [f".. autofunction:: {name}", ""]
             elif hasattr(thing, "__path__"):

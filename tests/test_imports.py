@@ -173,7 +173,8 @@ def missing(thing: object) -> dict[str, set[str]]:
         found = {thing.__name__: arguments(thing) - documented(thing.__doc__, "Args")}
     else:
         found = {}
-    for name, member in vars(thing).items():
+    ours = [base for base in thing.__mro__ if base is thing or base.__module__.startswith("ssmemory.")]
+    for name, member in [item for base in reversed(ours) for item in vars(base).items()]:
         member = member.__func__ if isinstance(member, classmethod | staticmethod) else member
         if inspect.isfunction(member) and not name.startswith("_") and "\n    Args:" in (member.__doc__ or ""):
             found[f"{thing.__name__}.{name}"] = arguments(member) - documented(member.__doc__, "Args")

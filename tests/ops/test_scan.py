@@ -9,8 +9,7 @@ from numba import njit
 from torch import Tensor
 
 from ssmemory.ops import _scan_compiled as compiled
-from ssmemory.ops._lanes import LANES, load, store, widened
-from ssmemory.ops._scan_compiled import rounded, swapped
+from ssmemory.ops._lanes import LANES, load, rounded, store, swapped, widened
 from ssmemory.ops.scan import diagonal_mimo_ssm, diagonal_scan, diagonal_scan_chunked
 from ssmemory.ops.scan_naive import diagonal_scan_naive
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
+import statistics
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -78,6 +79,24 @@ def accuracy(model: Backbone, u: Tensor, y: Tensor) -> float:
         for part, target in zip(u.split(256), y.split(256), strict=True)
     )
     return right / len(y)
+
+
+def score(runs: list[Record]) -> Record:
+    """Return mean and spread of the test accuracy over runs that differ in their seed."""
+    found = [run["test_accuracy"] for run in runs]
+    return {
+        "seeds": len(runs),
+        "test_accuracy": statistics.mean(found),
+        "test_accuracy_min": min(found),
+        "test_accuracy_max": max(found),
+        "test_accuracy_sd": statistics.stdev(found) if len(found) > 1 else None,
+    }
+
+
+def percent(scored: Record) -> str:
+    """Return a test accuracy of `score` with its spread over the seeds, if there are several."""
+    spread = "" if scored["test_accuracy_sd"] is None else f" ± {100 * scored['test_accuracy_sd']:.1f}"
+    return f"{100 * scored['test_accuracy']:.1f}{spread} %"
 
 
 def results_of(

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 
 from ssmemory.errors import reject
 from ssmemory.nn.checks import check_input, check_sizes, check_state
-from ssmemory.nn.lengths import beyond, check_lengths
+from ssmemory.nn.lengths import beyond
+from ssmemory.nn.recurrent import RecurrentLayer
 from ssmemory.nn.roles import Role
 
 
-class Attention(nn.Module):
+class Attention(RecurrentLayer):
     """Causal softmax attention, ``y_t = Σ_{j≤t} softmax_j(q_t · k_j / √d) v_j`` a head, with rotary positions.
 
     Nothing is forgotten, so the state grows by one entry a step, and a step costs as much as there is past: the
@@ -77,21 +78,15 @@ class Attention(nn.Module):
         Returns:
             y, and the past after the last real step, of length past + length.
         """
-        check_input(u, self.d_model, 3)
-        state = self.initial_state(len(u)) if state is None else self._checked(state, len(u))
-        ended = None
-        if lengths is not None:
-            lengths = check_lengths(lengths, u)
-            ended = beyond(lengths, u)
-            u = u.masked_fill(ended, 0)
+        u, state, lengths = self._begin(u, state, lengths)
         with torch.autocast(u.device.type, enabled=False):
             u = u.to(self.key.dtype)
             entries = torch.nn.functional.pad(torch.cat([u @ self.key.mT, u @ self.value.mT], -1), (0, 1), value=1.0)
             seen = torch.cat([state, entries], 1)
             y = self._attend(u @ self.query.mT, seen) @ self.output.mT
-            if lengths is None or ended is None:
+            if lengths is None:
                 return y, seen
-            return y.masked_fill(ended, 0), _shifted(seen, u.shape[1] - lengths)
+            return y.masked_fill(beyond(lengths, u), 0), _shifted(seen, u.shape[1] - lengths)
 
     def _attend(self, q: Tensor, seen: Tensor) -> Float[Tensor, "batch length d_model"]:
         """Return each head's mean of the values, for queries that belong to the last of the entries."""

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
 from ssmemory.errors import reject
-from ssmemory.nn.checks import check_input, check_sizes, check_state
-from ssmemory.nn.lengths import beyond, check_lengths
+from ssmemory.nn.checks import check_sizes
+from ssmemory.nn.recurrent import RecurrentLayer
 from ssmemory.nn.roles import Role
 from ssmemory.ops.linear_attention import linear_attention
 from ssmemory.systems import LinearSystem
 
 
-class LinearAttention(nn.Module):
+class LinearAttention(RecurrentLayer):
     """Attention without softmax, so a recurrence: ``S_t = γ S_{t−1} + φ(k_t) v_tᵀ``, ``y_t = Sᵀφ(q) / zᵀφ(q)``.
 
     Queries, keys and values are linear in u, ``φ = elu + 1`` is positive, and ``z_t = γ z_{t−1} + φ(k_t)`` normalises:
@@ -117,11 +117,7 @@ class LinearAttention(nn.Module):
         Returns:
             y, and the state after the last real step.
         """
-        check_input(u, self.d_model, 3)
-        state = self.initial_state(len(u)) if state is None else self._checked(state, len(u))
-        if lengths is not None:
-            lengths = check_lengths(lengths, u)
-            u = u.masked_fill(beyond(lengths, u), 0)
+        u, state, lengths = self._begin(u, state, lengths)
         with torch.autocast(u.device.type, enabled=False):
             q, k, v = self._projected(u.to(self.key.dtype))
             sums, state = linear_attention(q, k, v, self._log_decay(), state, lengths)
@@ -139,8 +135,7 @@ class LinearAttention(nn.Module):
         Returns:
             y of this step and the state after it.
         """
-        check_input(u_t, self.d_model, 2)
-        state = self._checked(state, len(u_t))
+        state = self._begin_step(u_t, state)
         with torch.autocast(u_t.device.type, enabled=False):
             q, k, v = self._projected(u_t.to(self.key.dtype))
             decay = self._log_decay().exp().to(state.dtype)[:, None, None]
@@ -161,10 +156,6 @@ class LinearAttention(nn.Module):
         the unit circle, and `ssmemory.memory_function` raises `UnstableError`: nothing is forgotten.
         """
         return LinearSystem.from_log_eigenvalues(self._log_decay().unsqueeze(-1))
-
-    def _checked(self, state: Tensor, batch: int) -> Tensor:
-        shape = (batch, self.heads, self.d_state, self.d_model // self.heads + 1)
-        return check_state(state, shape, self.key.dtype)
 
 
 class _Positive(torch.autograd.Function):

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from ssmemory.errors import reject, reject_unknown
 from ssmemory.init import random_dense
-from ssmemory.nn.checks import check_input, check_sizes, check_state
-from ssmemory.nn.lengths import beyond, check_lengths
+from ssmemory.nn.checks import check_sizes
+from ssmemory.nn.recurrent import RecurrentLayer
 from ssmemory.nn.roles import Role
 from ssmemory.ops.matrix_scan import matrix_scan
 from ssmemory.systems import LinearSystem
@@ -21,7 +21,7 @@ from ssmemory.systems import LinearSystem
 DenseInit = str | LinearSystem | Callable[[int], LinearSystem]
 
 
-class LinearRNN(nn.Module):
+class LinearRNN(RecurrentLayer):
     """A recurrent network without its nonlinearity: ``x[t] = A x[t−1] + B u[t]``, ``y = C x + D u``, A dense and real.
 
     One system for all channels: d_model inputs, d_state states, d_model outputs; D is diagonal. It is the form to
@@ -113,11 +113,7 @@ class LinearRNN(nn.Module):
         Returns:
             y, and the state after the last real step.
         """
-        check_input(u, self.d_model, 3)
-        state = self.initial_state(len(u)) if state is None else self._checked(state, len(u))
-        if lengths is not None:
-            lengths = check_lengths(lengths, u)
-            u = u.masked_fill(beyond(lengths, u), 0)
+        u, state, lengths = self._begin(u, state, lengths)
         with torch.autocast(u.device.type, enabled=False):
             u = u.to(self.D.dtype)
             x, state = matrix_scan(u @ self.B.mT, self._stable().to(u.dtype), state, lengths)
@@ -135,8 +131,7 @@ class LinearRNN(nn.Module):
         Returns:
             y of this step and the state after it.
         """
-        check_input(u_t, self.d_model, 2)
-        state = self._checked(state, len(u_t))
+        state = self._begin_step(u_t, state)
         with torch.autocast(u_t.device.type, enabled=False):
             u_t = u_t.to(self.D.dtype)
             state = state @ self._stable().to(u_t.dtype).mT + u_t @ self.B.mT
@@ -149,9 +144,6 @@ class LinearRNN(nn.Module):
     def system(self) -> LinearSystem:
         """Return the linear system inside, one with d_model inputs and outputs; differentiable."""
         return LinearSystem.from_matrices(self._stable(), self.B, self.C, torch.diag(self.D))
-
-    def _checked(self, state: Tensor, batch: int) -> Tensor:
-        return check_state(state, (batch, self.d_state), self.D.dtype)
 
 
 def _spectral_radius(W: Float64[Tensor, "n n"]) -> Float64[Tensor, ""]:

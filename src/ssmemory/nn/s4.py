@@ -10,8 +10,8 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 
 from ssmemory.init.nplr import nplr
-from ssmemory.nn.checks import check_input, check_sizes, check_state, check_steps
-from ssmemory.nn.lengths import beyond, check_lengths
+from ssmemory.nn.checks import check_sizes, check_steps
+from ssmemory.nn.recurrent import RecurrentLayer
 from ssmemory.nn.roles import Role
 from ssmemory.nn.spectra import log_uniform
 from ssmemory.ops.dense import dense_ssm
@@ -21,7 +21,7 @@ from ssmemory.systems import LinearSystem
 LEAST_DECAY = 1e-4  # per unit of time; see S4's docstring
 
 
-class S4(nn.Module):
+class S4(RecurrentLayer):
     """A state-space layer with a dense A of structure: ``x' = (Λ − P P*) x + B u`` sampled every dt, ``y = C x + D u``.
 
     ``d_state`` is the full real state size: everything comes in d_state/2 conjugate pairs, of which the parameters
@@ -129,11 +129,7 @@ class S4(nn.Module):
         Returns:
             y, and the state after the last real step.
         """
-        check_input(u, self.d_model, 3)
-        state = self.initial_state(len(u)) if state is None else self._checked(state, len(u))
-        if lengths is not None:
-            lengths = check_lengths(lengths, u)
-            u = u.masked_fill(beyond(lengths, u), 0)
+        u, state, lengths = self._begin(u, state, lengths)
         with torch.autocast(u.device.type, enabled=False):
             u = u.to(self.D.dtype)
             A, B = self._discrete().matrices()
@@ -152,8 +148,7 @@ class S4(nn.Module):
         Returns:
             y of this step and the state after it.
         """
-        check_input(u_t, self.d_model, 2)
-        state = self._checked(state, len(u_t))
+        state = self._begin_step(u_t, state)
         with torch.autocast(u_t.device.type, enabled=False):
             u_t = u_t.to(self.D.dtype)
             state = self._discrete().step(u_t, state)
@@ -168,6 +163,3 @@ class S4(nn.Module):
         """Return the linear systems inside, dense and real, batched over the channels (d_model,); differentiable."""
         A, B = self._discrete().matrices()
         return LinearSystem.from_matrices(A, B, self._row(), self.D)
-
-    def _checked(self, state: Tensor, batch: int) -> Tensor:
-        return check_state(state, (batch, self.d_model, self.d_state // 2), self.D.dtype.to_complex())

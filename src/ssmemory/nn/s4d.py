@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 
-from ssmemory.nn.checks import check_input, check_sizes, check_state, check_steps
-from ssmemory.nn.lengths import beyond, check_lengths
+from ssmemory.nn.checks import check_sizes, check_steps
+from ssmemory.nn.recurrent import RecurrentLayer
 from ssmemory.nn.roles import Role
 from ssmemory.nn.spectra import SpectrumInit, continuous_modes, log_uniform
 from ssmemory.ops import diagonal_ssm
@@ -18,7 +18,7 @@ from ssmemory.systems import Discretization, LinearSystem, discretize_diagonal
 from ssmemory.systems.discretization import check_discretization
 
 
-class S4D(nn.Module):
+class S4D(RecurrentLayer):
     """A diagonal state-space layer: ``x' = A x + B u`` sampled every dt, ``y = 2 Re(C x) + D u``, for each channel.
 
     ``d_state`` is the full real state size: d_state/2 conjugate pairs a channel (others' N may count pairs).
@@ -113,11 +113,7 @@ class S4D(nn.Module):
         Returns:
             y, and the state after the last real step.
         """
-        check_input(u, self.d_model, 3)
-        state = self.initial_state(len(u)) if state is None else self._checked(state, len(u))
-        if lengths is not None:
-            lengths = check_lengths(lengths, u)
-            u = u.masked_fill(beyond(lengths, u), 0)
+        u, state, lengths = self._begin(u, state, lengths)
         with torch.autocast(u.device.type, enabled=False):
             u = u.to(self.D.dtype)
             log_eigenvalues, _, B = self._discrete()
@@ -136,8 +132,7 @@ class S4D(nn.Module):
         Returns:
             y of this step and the state after it.
         """
-        check_input(u_t, self.d_model, 2)
-        state = self._checked(state, len(u_t))
+        state = self._begin_step(u_t, state)
         _, eigenvalues, B = self._discrete()
         u_t = u_t.to(self.D.dtype)
         state = eigenvalues * state + B * u_t.unsqueeze(-1)
@@ -153,6 +148,3 @@ class S4D(nn.Module):
         log_eigenvalues, _, B = self._discrete()
         C = torch.view_as_complex(self.C)
         return LinearSystem.from_log_eigenvalues(log_eigenvalues, B, C, self.D, conj_sym=True)
-
-    def _checked(self, state: Tensor, batch: int) -> Tensor:
-        return check_state(state, (batch, self.d_model, self.d_state // 2), self.D.dtype.to_complex())

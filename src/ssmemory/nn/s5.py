@@ -6,20 +6,19 @@ import math
 from typing import ClassVar
 
 import torch
-from jaxtyping import Complex, Float, Int
+from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
 from ssmemory.errors import reject
-from ssmemory.nn.checks import check_input, check_sizes, check_state, check_steps
-from ssmemory.nn.lengths import beyond, check_lengths
+from ssmemory.nn.checks import check_sizes, check_steps
+from ssmemory.nn.diagonal_mimo import DiagonalMIMO
 from ssmemory.nn.roles import Role
 from ssmemory.nn.spectra import SpectrumInit, continuous_modes, log_uniform
-from ssmemory.ops.scan import diagonal_mimo_ssm
-from ssmemory.systems import Discretization, LinearSystem, discretize_diagonal
+from ssmemory.systems import Discretization, discretize_diagonal
 from ssmemory.systems.discretization import check_discretization
 
 
-class S5(nn.Module):
+class S5(DiagonalMIMO):
     """A state-space layer of one system: ``x' = A x + B u`` sampled every dt, ``y = 2 Re(C x) + D u``, A diagonal.
 
     ``d_state`` is the full real state size, shared by all channels: d_state/2 conjugate pairs. The S5 paper calls it
@@ -106,66 +105,6 @@ class S5(nn.Module):
         A = torch.complex(-self.log_A_real.double().exp(), self.A_imag.double())
         log_eigenvalues, scale = discretize_diagonal(A, self.log_dt.double().exp(), self.discretization)
         return log_eigenvalues, torch.view_as_complex(self.B) * scale.unsqueeze(-1).to(self.B.dtype.to_complex())
-
-    def forward(
-        self,
-        u: Float[Tensor, "batch length d_model"],
-        state: Complex[Tensor, "batch n"] | None = None,
-        lengths: Int[Tensor, "batch"] | None = None,
-    ) -> tuple[Float[Tensor, "batch length d_model"], Complex[Tensor, "batch n"]]:
-        """Run over a sequence, from ``state`` (zero if left out), and hand back the state after its end.
-
-        Args:
-            u: the input; under autocast the recurrence stays in float32.
-            state: from `initial_state`, an earlier call, or `step`.
-            lengths: real steps of each sequence, 1 … length; what lies beyond changes nothing, and y is zero there.
-
-        Returns:
-            y, and the state after the last real step.
-        """
-        check_input(u, self.d_model, 3)
-        state = self.initial_state(len(u)) if state is None else self._checked(state, len(u))
-        if lengths is not None:
-            lengths = check_lengths(lengths, u)
-            u = u.masked_fill(beyond(lengths, u), 0)
-        with torch.autocast(u.device.type, enabled=False):
-            u = u.to(self.D.dtype)
-            log_eigenvalues, B = self._discrete()
-            y, state = diagonal_mimo_ssm(u, log_eigenvalues, B, torch.view_as_complex(self.C), state, lengths)
-            return y + self.D * u, state
-
-    def step(
-        self, u_t: Float[Tensor, "batch d_model"], state: Complex[Tensor, "batch n"]
-    ) -> tuple[Float[Tensor, "batch d_model"], Complex[Tensor, "batch n"]]:
-        """Take one step: the same as `forward` over a sequence of length 1, in O(d_model · d_state).
-
-        Args:
-            u_t: the input of one step.
-            state: from `initial_state`, `forward`, or an earlier step.
-
-        Returns:
-            y of this step and the state after it.
-        """
-        check_input(u_t, self.d_model, 2)
-        state = self._checked(state, len(u_t))
-        with torch.autocast(u_t.device.type, enabled=False):
-            u_t = u_t.to(self.D.dtype)
-            log_eigenvalues, B = self._discrete()
-            state = torch.exp(log_eigenvalues).to(B.dtype) * state + u_t.to(B.dtype) @ B.mT
-            return 2 * (state @ torch.view_as_complex(self.C).mT).real + self.D * u_t, state
-
-    def initial_state(self, batch_size: int) -> Complex[Tensor, "batch n"]:
-        """Return the zero state."""
-        return torch.zeros(batch_size, self.d_state // 2, dtype=self.D.dtype.to_complex(), device=self.D.device)
-
-    def system(self) -> LinearSystem:
-        """Return the linear system inside, with d_model inputs and outputs; differentiable."""
-        log_eigenvalues, B = self._discrete()
-        C, D = torch.view_as_complex(self.C), torch.diag(self.D)
-        return LinearSystem.from_log_eigenvalues(log_eigenvalues, B, C, D, conj_sym=True)
-
-    def _checked(self, state: Tensor, batch: int) -> Tensor:
-        return check_state(state, (batch, self.d_state // 2), self.D.dtype.to_complex())
 
 
 def _continuous_modes(

@@ -85,10 +85,33 @@ def _widened(_: Any, value: Any) -> Any:
     return wide(value), code
 
 
+def _swapped(_: Any, value: Any) -> Any:
+    """Return lanes with every two neighbours swapped."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        order = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [lane ^ 1 for lane in range(LANES)])
+        return builder.shuffle_vector(arguments[0], arguments[0], order)
+
+    return value(value), code
+
+
+def _rounded(_: Any, value: Any, array: Any) -> Any:
+    """Return lanes of double precision in that of an array."""
+    narrow = Lanes(array.dtype)
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        is_narrow = signature.args[0] == narrow
+        return arguments[0] if is_narrow else builder.fptrunc(arguments[0], context.get_value_type(narrow))
+
+    return narrow(value, array), code
+
+
 load: Any = intrinsic(_load)
 store: Any = intrinsic(_store)
 zeros: Any = intrinsic(_zeros)
 widened: Any = intrinsic(_widened)
+swapped: Any = intrinsic(_swapped)
+rounded: Any = intrinsic(_rounded)
 
 
 def _register(operation: Any, instruction: str) -> None:

@@ -7,40 +7,11 @@ a time, the rest of a row is still in the nearest cache. The state is kept in do
 memory anyhow. All arrays are flat, and offsets count items.
 """
 
-from typing import Any
-
-from llvmlite import ir  # type: ignore[import-untyped]
 from numba import njit
-from numba.extending import intrinsic
 
-from ssmemory.ops._lanes import LANES, Lanes, load, store, widened
+from ssmemory.ops._lanes import LANES, load, rounded, store, swapped, widened
 
 CHUNK = 16
-
-
-def _swapped(_: Any, value: Any) -> Any:
-    """Return lanes with every two neighbours swapped."""
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        order = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [lane ^ 1 for lane in range(LANES)])
-        return builder.shuffle_vector(arguments[0], arguments[0], order)
-
-    return value(value), code
-
-
-def _rounded(_: Any, value: Any, array: Any) -> Any:
-    """Return lanes of double precision in that of an array."""
-    narrow = Lanes(array.dtype)
-
-    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        is_narrow = signature.args[0] == narrow
-        return arguments[0] if is_narrow else builder.fptrunc(arguments[0], context.get_value_type(narrow))
-
-    return narrow(value, array), code
-
-
-swapped: Any = intrinsic(_swapped)
-rounded: Any = intrinsic(_rounded)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,10 +11,10 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from ssmemory.ops._jobs import Array, over_jobs, zeros_beyond
 from ssmemory.ops.diagonal_chunked import chunk_matrices, diagonal_ssm_chunked, finish_states
 
 BACKWARD_JOBS = 32  # at least, where the batch allows; not by the number of threads, which shall change no bit
-Array = np.ndarray[Any, Any]
 
 
 def diagonal_ssm(
@@ -80,9 +78,9 @@ class _Compiled(torch.autograd.Function):
         sizes, states = (length, channels, state.shape[2]), _to_lanes(state)
         packed = _to_lanes(coefficients.unsqueeze(0)), _to_lanes(taps[None, :, None])
         chunks = -(-length // compiled.CHUNK) if any(ctx.needs_input_grad) else 0
-        starts, y = np.empty(chunks * states.size, states.dtype), _zeros_beyond(steps, signal)
+        starts, y = np.empty(chunks * states.size, states.dtype), zeros_beyond(steps, signal)
         jobs = batch * -(-channels // LANES)
-        _over_jobs(jobs, compiled.forward, signal.ravel(), sizes, steps, *packed, states, y.ravel(), starts)
+        over_jobs(jobs, compiled.forward, signal.ravel(), sizes, steps, *packed, states, y.ravel(), starts)
         ctx.save_for_backward(u)  # so that overwriting it meanwhile is noticed
         ctx.kept = sizes, steps, *packed, starts
         return torch.from_numpy(y), _from_lanes(states, state.shape)
@@ -95,12 +93,12 @@ class _Compiled(torch.autograd.Function):
 
         sizes, steps, coefficients, taps, starts = ctx.kept
         signal, adjoint = _signal(ctx.saved_tensors[0]), _to_lanes(grad_state)
-        (batch, _, channels), grad_u = signal.shape, _zeros_beyond(steps, signal)
+        (batch, _, channels), grad_u = signal.shape, zeros_beyond(steps, signal)
         lane_groups = -(-channels // LANES)
         parts = min(batch, -(-BACKWARD_JOBS // lane_groups))
         sums = np.zeros(parts * coefficients.size), np.zeros(parts * taps.size)
         read = signal.ravel(), _signal(grad_y).ravel(), sizes, steps, coefficients, taps, starts
-        _over_jobs(parts * lane_groups, compiled.backward, *read, adjoint, grad_u.ravel(), *sums)
+        over_jobs(parts * lane_groups, compiled.backward, *read, adjoint, grad_u.ravel(), *sums)
         shapes = (1, channels, sizes[2], compiled.FIELDS), (1, channels, 1, compiled.GROUP)
         by_coefficients, by_taps = (
             _from_lanes(g.reshape(parts, -1).sum(0), shape)[0].to(grad_y.dtype)
@@ -112,14 +110,6 @@ class _Compiled(torch.autograd.Function):
 
 def _signal(u: Tensor) -> Array:
     return u.detach().resolve_neg().contiguous().numpy()
-
-
-def _zeros_beyond(steps: Array, like: Array) -> Array:
-    """Return an array to be filled, with zeros beyond the length of every sequence."""
-    signal = np.empty(like.shape, like.dtype)
-    for b in np.flatnonzero(steps < like.shape[1]):
-        signal[b, steps[b] :] = 0
-    return signal
 
 
 def _to_lanes(values: Tensor) -> Array:
@@ -139,16 +129,3 @@ def _from_lanes(array: Array, shape: Sequence[int]) -> Tensor:
     batch, channels, modes, fields = shape
     lanes = torch.from_numpy(array).reshape(batch, -1, modes, fields, LANES).permute(0, 1, 4, 2, 3)
     return lanes.reshape(batch, -1, modes, fields)[:, :channels].contiguous()
-
-
-def _over_jobs(jobs: int, loop: Callable[..., None], *arguments: Any) -> None:
-    """Share the jobs of a compiled loop, which releases the interpreter lock, over as many threads as torch uses."""
-    threads = min(torch.get_num_threads(), jobs)
-    if threads == 1:
-        loop(*arguments, 0, jobs)
-        return
-    pieces = min(jobs, 4 * threads)  # a thread that is held up takes fewer of them
-    edges = np.linspace(0, jobs, pieces + 1).astype(int)
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(loop, *arguments, a, b) for a, b in itertools.pairwise(edges)]:
-            done.result()

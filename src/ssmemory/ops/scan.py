@@ -10,7 +10,7 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ssmemory.ops.diagonal import _over_jobs, _zeros_beyond
+from ssmemory.ops._jobs import over_jobs, zeros_beyond
 
 CHUNK = 64  # steps of the path that is not compiled
 NARROW = 64  # numbers of a row in a job, where there are fewer sequences than threads
@@ -61,9 +61,9 @@ class _Compiled(torch.autograd.Function):
         from ssmemory.ops import _scan_compiled as compiled
 
         signal, steps, poles = _rows(v), lengths.numpy().astype(np.int64), _poles(logs)
-        x, last = _zeros_beyond(steps, signal), _rows(state).astype(np.float64)
+        x, last = zeros_beyond(steps, signal), _rows(state).astype(np.float64)
         jobs, sizes = _jobs(signal)
-        _over_jobs(jobs, compiled.forward, signal.ravel(), sizes, steps, poles, last.ravel(), x.ravel())
+        over_jobs(jobs, compiled.forward, signal.ravel(), sizes, steps, poles, last.ravel(), x.ravel())
         result = _pairs(x, v)
         ctx.save_for_backward(result, state)
         ctx.kept = steps, poles
@@ -76,10 +76,10 @@ class _Compiled(torch.autograd.Function):
 
         (x, state), (steps, poles) = ctx.saved_tensors, ctx.kept
         signal, adjoint = _rows(x), _rows(grad_last).astype(np.float64)
-        grad_v, sums = _zeros_beyond(steps, signal), np.zeros((2, *adjoint.shape))
+        grad_v, sums = zeros_beyond(steps, signal), np.zeros((2, *adjoint.shape))
         jobs, sizes = _jobs(signal)
         read = _rows(grad_x).ravel(), signal.ravel(), _rows(state).ravel(), sizes, steps, poles
-        _over_jobs(jobs, compiled.backward, *read, adjoint.ravel(), grad_v.ravel(), sums.ravel())
+        over_jobs(jobs, compiled.backward, *read, adjoint.ravel(), grad_v.ravel(), sums.ravel())
         along, across = torch.from_numpy(sums.sum(1)).unflatten(-1, (-1, 2))[:, : x.shape[-2]].unbind(0)
         grad_log = torch.stack([along.sum(-1), across[:, 0] - across[:, 1]], -1)
         return _pairs(grad_v, x), grad_log, _pairs(adjoint, state), None

@@ -7,6 +7,8 @@ from typing import Any
 
 from scipy import stats
 
+from ssmemory.experiments.sweep import percent, score
+
 Run = dict[str, Any]
 
 
@@ -48,7 +50,6 @@ def _at(curve: list[dict[str, Any]], dt: float, mode: str) -> dict[str, Any]:
 def _point(runs: list[Run], dt: float, mode: str) -> dict[str, Any]:
     """Return mean and spread over the seeds for one dt and mode; memory is the median over layers and seeds."""
     chosen = _select(runs, dt, mode)
-    scores = [run["test_accuracy"] for run in chosen]
     last = [run["rows"][-1] for run in chosen]
     rising = [
         run["rows"][-1]["validation_accuracy"] - run["rows"][-2]["validation_accuracy"]
@@ -62,11 +63,7 @@ def _point(runs: list[Run], dt: float, mode: str) -> dict[str, Any]:
     return {
         "dt": dt,
         "mode": mode,
-        "seeds": len(chosen),
-        "test_accuracy": statistics.mean(scores),
-        "test_accuracy_min": min(scores),
-        "test_accuracy_max": max(scores),
-        "test_accuracy_sd": statistics.stdev(scores) if len(scores) > 1 else None,
+        **score(chosen),
         "validation_accuracy": statistics.mean(row["validation_accuracy"] for row in last),
         "train_accuracy": statistics.mean(row["train_accuracy"] for row in last),
         "rise_in_last_epoch": statistics.mean(rising) if rising else None,
@@ -166,9 +163,3 @@ def _claims(curve: list[dict[str, Any]], starts: dict[str, float], difference: d
             "verdict": "holds: far below" if grown < wanted / 2 else "does not hold here",
         },
     }
-
-
-def percent(point: dict[str, Any]) -> str:
-    """Return a point's test accuracy with its spread over the seeds, if there are several."""
-    spread = "" if point["test_accuracy_sd"] is None else f" ± {100 * point['test_accuracy_sd']:.1f}"
-    return f"{100 * point['test_accuracy']:.1f}{spread} %"

@@ -10,8 +10,8 @@ from typing import Any
 
 from ssmemory.experiments.claims import claims_table
 from ssmemory.experiments.drawing import draw_svg
-from ssmemory.experiments.frozen_vs_learned.findings import percent
 from ssmemory.experiments.page import Figure, Page, Table
+from ssmemory.experiments.sweep import percent
 
 COLOURS = {"long": "#0b6e4f", "short": "#c46210", "hopeless": "#7a5195"}
 NAMES = {"long": "long memory", "short": "shorter memory, tuned", "hopeless": "hopeless"}

@@ -10,7 +10,7 @@ from typing import Any
 from ssmemory.experiments.claims import claims_table
 from ssmemory.experiments.drawing import draw_svg
 from ssmemory.experiments.page import Figure, Page, Table
-from ssmemory.experiments.which_layer.run import percent
+from ssmemory.experiments.sweep import percent
 
 COLOURS = ("#0b6e4f", "#1f5fa8", "#5fa8d3", "#7a5195", "#c46210", "#b5322a", "#8a8d2f", "#555555")
 STYLES = ("-", (0, (5, 2)))

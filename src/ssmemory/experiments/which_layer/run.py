@@ -10,7 +10,7 @@ from typing import Any
 
 from ssmemory import files
 from ssmemory.experiments.pixels import Images, load_sequences
-from ssmemory.experiments.sweep import Record, results_of, sweep, train_and_score
+from ssmemory.experiments.sweep import Record, percent, results_of, score, sweep, train_and_score
 from ssmemory.experiments.which_layer.config import SIZES, Config, Contestant
 from ssmemory.fit import TrainConfig
 from ssmemory.nn import BackboneConfig
@@ -80,7 +80,6 @@ def summarise(runs: list[Record], names: list[str], length: int) -> dict[str, An
 
 def _row(runs: list[Record]) -> dict[str, Any]:
     """Return mean and spread over the seeds; memory is the median over layers and seeds, None where there is none."""
-    scores = [run["test_accuracy"] for run in runs]
 
     def memory(when: str, name: str) -> float | None:
         found = [layer[name] for run in runs for layer in run[when]]
@@ -88,11 +87,7 @@ def _row(runs: list[Record]) -> dict[str, Any]:
 
     return {
         "name": runs[0]["name"],
-        "seeds": len(runs),
-        "test_accuracy": statistics.mean(scores),
-        "test_accuracy_min": min(scores),
-        "test_accuracy_max": max(scores),
-        "test_accuracy_sd": statistics.stdev(scores) if len(scores) > 1 else None,
+        **score(runs),
         "trained_parameters": runs[0]["trained_parameters"],
         "rank": memory("before", "rank"),
         "reach_before": memory("before", "reach"),
@@ -107,13 +102,13 @@ def _findings(rows: list[dict[str, Any]], length: int) -> list[str]:
     best, worst = ordered[0], ordered[-1]
     within = [row["name"] for row in ordered[1:] if row["test_accuracy_max"] >= best["test_accuracy_min"]]
     tied = f"; within its seeds' range: {', '.join(within)}" if within else ""
-    score = (
+    scored = (
         f"Scores: {best['name']} names {percent(best)} of the test images right{tied}; {worst['name']} does least "
         f"well with {percent(worst)}."
     )
     known = [row for row in rows if row["first_input_before"] is not None]
     if not known:
-        return [score]
+        return [scored]
     far = max(known, key=lambda row: row["first_input_before"])
     near = min(known, key=lambda row: row["first_input_before"])
     memory = (
@@ -121,7 +116,7 @@ def _findings(rows: list[dict[str, Any]], length: int) -> list[str]:
         f"first of {length} steps, one of {near['name']} with {near['first_input_before']:.2g}; after training "
         f"{far['first_input_after']:.2g} and {near['first_input_after']:.2g}."
     )
-    return [score, memory]
+    return [scored, memory]
 
 
 def _claims(rows: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
@@ -137,9 +132,3 @@ def _claims(rows: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
     below = [row["name"] for row in ssms if row["first_input_before"] <= longest]
     verdict = "holds for the first input: every SSM is above" if not below else f"does not hold for {', '.join(below)}"
     return {"G14": {"measured": f"first input: {told}; capacity: {ranks}", "verdict": verdict}}
-
-
-def percent(row: dict[str, Any]) -> str:
-    """Return a row's test accuracy with its spread over the seeds, if there are several."""
-    spread = "" if row["test_accuracy_sd"] is None else f" ± {100 * row['test_accuracy_sd']:.1f}"
-    return f"{100 * row['test_accuracy']:.1f}{spread} %"
