@@ -123,13 +123,19 @@ CASES = (
         "S4", lambda: nn.S4(D_MODEL, 64), 16_384, 4, D_MODEL * 4 * 64,
         {"Cauchy": (cauchy, 30), "Cauchy, one tensor": (partial(cauchy, pairwise=False), 0)}, 2,
     ),
-    Case(
-        "S5", lambda: nn.S5(D_MODEL, 128), 4096, 4, 2 * D_MODEL * 128 * 2,
-        {"loop": (with_loop("ssmemory.ops.scan", "diagonal_scan"), 5), "s5-pytorch": (theirs, 5)},
+    *(
+        Case(
+            "S5", lambda: nn.S5(D_MODEL, 128), 4096, batch, 2 * D_MODEL * 128 * 2,
+            {"loop": (with_loop("ssmemory.nn.diagonal_mimo", "diagonal_mimo_ssm"), 5), "s5-pytorch": (theirs, 5)},
+        )
+        for batch in (4, 16)
     ),
-    Case(
-        "LRU", lambda: nn.LRU(D_MODEL, 128), 4096, 4, 2 * D_MODEL * 128 * 2,
-        {"loop": (with_loop("ssmemory.ops.scan", "diagonal_scan"), 5)},
+    *(
+        Case(
+            "LRU", lambda: nn.LRU(D_MODEL, 128), 4096, batch, 2 * D_MODEL * 128 * 2,
+            {"loop": (with_loop("ssmemory.nn.diagonal_mimo", "diagonal_mimo_ssm"), 5)},
+        )
+        for batch in (4, 16)
     ),
     Case(
         "linear RNN", lambda: nn.LinearRNN(D_MODEL, 64), 4096, 4, 2 * 64 * (2 * D_MODEL + 64),
@@ -248,8 +254,9 @@ def main() -> None:
     options, about = parser.parse_args(), machine(PACKAGES) | {"threads": torch.get_num_threads()}
     bandwidth, rate = copy_bandwidth(), gemm_rate()
     rows = [measured(case, options.quick, bandwidth, rate) for case in CASES]
-    growth = [scaling(case, options.quick) for case in CASES]
-    steps = {case.name: step_seconds(case) for case in CASES if case.make is not Recurrence}
+    layers = {case.name: case for case in CASES}.values()
+    growth = [scaling(case, options.quick) for case in layers]
+    steps = {case.name: step_seconds(case) for case in layers if case.make is not Recurrence}
     print(table(lines(rows)), "\n")
     body = [
         [
@@ -263,7 +270,7 @@ def main() -> None:
     print(table([["layer", "time ~ L^", "target", "step, a token, batch 1"], *body]))
     print(
         "\nbetween ours and the floor: S4's chunks cost T + 2n products a step, its matrices float64 ones, signals are "
-        "copied to rows and back; S5 and LRU write all states and read them again; linear attention scores whole chunks"
+        "copied to rows and back; S5 and LRU pass over u, states and y a few times beside their products; linear attention scores whole chunks"
     )
     print(f"floors: copy {bandwidth / 1e9:.1f} GB/s, matrix products {rate / 1e9:.0f} GFLOP/s")
     print(f"{about['threads']} threads; {described(about)}")

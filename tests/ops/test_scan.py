@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ssmemory.ops import _scan_compiled as compiled
 from ssmemory.ops._lanes import LANES, load, rounded, store, swapped, widened
-from ssmemory.ops.scan import diagonal_mimo_ssm, diagonal_scan, diagonal_scan_chunked
+from ssmemory.ops.scan import diagonal_scan, diagonal_scan_chunked
 from ssmemory.ops.scan_naive import diagonal_scan_naive
 
 FAST = {
@@ -183,12 +183,3 @@ def test_the_loops_stay_within_their_arrays_and_fill_them(batch, modes, ends, mo
     monkeypatch.setattr(np, "empty", lambda shape, dtype=float: np.full(shape, np.nan, dtype))
     for got, one in zip(results(diagonal_scan, given, lengths), wanted, strict=True):
         torch.testing.assert_close(got, one, rtol=1e-11, atol=1e-12)
-
-
-def test_many_inputs_and_outputs():
-    u = draw(3, 23, 4).real
-    log, B, C, state = logs(5), draw(5, 4, seed=7), draw(4, 5, seed=8), draw(3, 5, seed=1)
-    y, last = diagonal_mimo_ssm(u, log, B, C, state, ENDS)
-    x, wanted = diagonal_scan_naive(u.to(B.dtype) @ B.mT, log, state, ENDS)
-    torch.testing.assert_close(y, 2 * (x @ C.mT).real, rtol=1e-12, atol=1e-12)
-    torch.testing.assert_close(last, wanted, rtol=1e-12, atol=1e-12)

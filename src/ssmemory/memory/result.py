@@ -11,6 +11,7 @@ from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from ssmemory.errors import reject, require
+from ssmemory.memory.drawing import draw_memory
 from ssmemory.memory.powers import energy, first_below, first_columns_below, leading_lags
 from ssmemory.systems import InputNormalForm, Spectrum, input_normal_form
 
@@ -166,20 +167,5 @@ class MemoryFunction:
             The axes. Several channels are drawn as their median with a band from the 10th to the 90th percentile. The
             bound holds for each of several inputs; on average over them it is as many times lower.
         """
-        pyplot = require("matplotlib.pyplot", extra="plot", purpose="plot")
-        if ax is None:
-            ax = pyplot.subplots(figsize=(6, 4), layout="constrained")[1]
-        order = self.lags.argsort()
-        steps = (self.lags[order] + 1).double()
-        curves = self.channels.detach().cpu()[:, order]
-        floor = 1e-12
-        (line,) = ax.plot(steps, curves.quantile(0.5, 0).clamp(min=floor), label=label, linewidth=1.8)
-        if len(curves) > 1:
-            low, high = curves.quantile(0.1, 0).clamp(min=floor), curves.quantile(0.9, 0).clamp(min=floor)
-            ax.fill_between(steps, low, high, color=line.get_color(), alpha=0.18, linewidth=0)
-        if bound:
-            limit = (self.rank.double().median() / steps).clamp(max=1)
-            ax.plot(steps, limit, color=line.get_color(), linestyle=(0, (4, 3)), linewidth=0.9)
-        ax.set(xscale="log", yscale="log", xlabel="steps back (lag + 1)", ylabel="memory function")
-        ax.set_ylim(max(1e-4, float(curves.clamp(min=floor).min()) / 2), 1.3)
-        return ax
+        limit = (self.rank.double().median() / (self.lags + 1)).clamp(max=1) if bound else None
+        return draw_memory(ax, self.lags, self.channels, limit, label)

@@ -9,7 +9,7 @@ from jaxtyping import Complex, Float, Int
 from torch import Tensor
 
 from ssmemory.nn.recurrent import RecurrentLayer
-from ssmemory.ops.scan import diagonal_mimo_ssm
+from ssmemory.ops.diagonal_mimo import diagonal_mimo_ssm
 from ssmemory.systems import LinearSystem
 
 
@@ -50,8 +50,8 @@ class DiagonalMIMO(RecurrentLayer):
         with torch.autocast(u.device.type, enabled=False):
             u = u.to(self.D.dtype)
             log_eigenvalues, B = self._discrete()
-            y, state = diagonal_mimo_ssm(u, log_eigenvalues, B, torch.view_as_complex(self.C), state, lengths)
-            return y + self.D * u, state
+            C = torch.view_as_complex(self.C)
+            return diagonal_mimo_ssm(u, log_eigenvalues, B, C, self.D, state, lengths)
 
     def step(
         self, u_t: Float[Tensor, "batch d_model"], state: Complex[Tensor, "batch n"]

@@ -5,6 +5,7 @@ from ssmemory.ops.dense import dense_ssm
 from ssmemory.ops.dense_naive import dense_ssm_naive, dplr_convolution_naive, dplr_kernel_naive
 from ssmemory.ops.diagonal import diagonal_ssm
 from ssmemory.ops.diagonal_chunked import diagonal_ssm_chunked
+from ssmemory.ops.diagonal_mimo import diagonal_mimo_ssm, diagonal_mimo_ssm_naive
 from ssmemory.ops.diagonal_naive import diagonal_ssm_naive, vandermonde_convolution
 from ssmemory.ops.dplr import dplr_bilinear
 from ssmemory.ops.linear_attention import linear_attention
@@ -12,7 +13,7 @@ from ssmemory.ops.linear_attention_naive import linear_attention_naive
 from ssmemory.ops.matrix_scan import matrix_scan
 from ssmemory.ops.matrix_scan_naive import matrix_scan_naive
 from ssmemory.ops.precise import log_from_eigenvalues, one_minus_abs2, power
-from ssmemory.ops.scan import diagonal_mimo_ssm, diagonal_scan, diagonal_scan_chunked
+from ssmemory.ops.scan import diagonal_scan, diagonal_scan_chunked
 from ssmemory.ops.scan_naive import diagonal_scan_naive
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "dense_ssm",
     "dense_ssm_naive",
     "diagonal_mimo_ssm",
+    "diagonal_mimo_ssm_naive",
     "diagonal_scan",
     "diagonal_scan_chunked",
     "diagonal_scan_naive",

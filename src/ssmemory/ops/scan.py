@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Complex, Float, Int
+from jaxtyping import Complex, Int
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from ssmemory.ops._jobs import over_jobs, zeros_beyond
+from ssmemory.ops._jobs import Array, over_jobs, zeros_beyond
 
 CHUNK = 64  # steps of the path that is not compiled
 NARROW = 64  # numbers of a row in a job, where there are fewer sequences than threads
@@ -58,57 +58,90 @@ class _Compiled(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, v: Tensor, logs: Tensor, state: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        from ssmemory.ops import _scan_compiled as compiled
-
-        signal, steps, poles = _rows(v), lengths.numpy().astype(np.int64), _poles(logs)
-        x, last = zeros_beyond(steps, signal), _rows(state).astype(np.float64)
-        jobs, sizes = _jobs(signal)
-        over_jobs(jobs, compiled.forward, signal.ravel(), sizes, steps, poles, last.ravel(), x.ravel())
-        result = _pairs(x, v)
+        signal, steps, poles = rows(v), lengths.numpy().astype(np.int64), poles_of(logs)
+        x, last = zeros_beyond(steps, signal), rows(state).astype(np.float64)
+        scan_forward(signal, steps, poles, last, x)
+        result = pairs(x, v)
         ctx.save_for_backward(result, state)
         ctx.kept = steps, poles
-        return result, _pairs(last, state)
+        return result, pairs(last, state)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_x: Tensor, grad_last: Tensor) -> Any:
-        from ssmemory.ops import _scan_compiled as compiled
-
         (x, state), (steps, poles) = ctx.saved_tensors, ctx.kept
-        signal, adjoint = _rows(x), _rows(grad_last).astype(np.float64)
-        grad_v, sums = zeros_beyond(steps, signal), np.zeros((2, *adjoint.shape))
-        jobs, sizes = _jobs(signal)
-        read = _rows(grad_x).ravel(), signal.ravel(), _rows(state).ravel(), sizes, steps, poles
-        over_jobs(jobs, compiled.backward, *read, adjoint.ravel(), grad_v.ravel(), sums.ravel())
-        along, across = torch.from_numpy(sums.sum(1)).unflatten(-1, (-1, 2))[:, : x.shape[-2]].unbind(0)
-        grad_log = torch.stack([along.sum(-1), across[:, 0] - across[:, 1]], -1)
-        return _pairs(grad_v, x), grad_log, _pairs(adjoint, state), None
+        signal, adjoint = rows(x), rows(grad_last).astype(np.float64)
+        grad_v = zeros_beyond(steps, signal)
+        grad_log = scan_backward(rows(grad_x), signal, rows(state), steps, poles, adjoint, grad_v)
+        return pairs(grad_v, x), grad_log[: x.shape[-2]], pairs(adjoint, state), None
 
 
-def _rows(pairs: Tensor) -> np.ndarray[Any, Any]:
+def scan_forward(signal: Array, steps: Array, poles: Array, state: Array, x: Array) -> None:
+    """Fill x, which may be the signal itself, up to the length of every sequence, and advance the state in place.
+
+    Args:
+        signal: (batch, length, row) what drives the modes, as `rows` gives it.
+        steps: (batch,) int64 real steps of every sequence.
+        poles: from `poles_of`.
+        state: (batch, row) float64.
+        x: like the signal.
+    """
+    from ssmemory.ops import _scan_compiled as compiled
+
+    jobs, sizes = _jobs(signal)
+    over_jobs(jobs, compiled.forward, signal.ravel(), sizes, steps, poles, state.ravel(), x.ravel())
+
+
+def scan_backward(
+    grad_x: Array, x: Array, state: Array, steps: Array, poles: Array, adjoint: Array, grad_v: Array
+) -> Tensor:
+    """Fill grad_v, which may be grad_x itself, and turn the adjoint of the last state into that of the first.
+
+    Args:
+        grad_x: (batch, length, row).
+        x: what `scan_forward` gave.
+        state: (batch, row) the state before the first step.
+        steps: as in `scan_forward`.
+        poles: as in `scan_forward`.
+        adjoint: (batch, row) float64.
+        grad_v: like grad_x.
+
+    Returns:
+        (row/2, 2) the gradient of log λ.
+    """
+    from ssmemory.ops import _scan_compiled as compiled
+
+    sums, (jobs, sizes) = np.zeros((2, *adjoint.shape)), _jobs(x)
+    read = grad_x.ravel(), x.ravel(), state.ravel(), sizes, steps, poles
+    over_jobs(jobs, compiled.backward, *read, adjoint.ravel(), grad_v.ravel(), sums.ravel())
+    along, across = torch.from_numpy(sums.sum(1)).unflatten(-1, (-1, 2)).unbind(0)
+    return torch.stack([along.sum(-1), across[:, 0] - across[:, 1]], -1)
+
+
+def rows(numbers: Tensor) -> Array:
     """(…, modes, 2) → (…, row), with zeros up to a multiple of LANES numbers."""
     from ssmemory.ops._lanes import LANES
 
-    rows = pairs.detach().resolve_neg().flatten(-2)
-    if rows.shape[-1] % LANES:  # padding by nothing is a copy too
-        rows = torch.nn.functional.pad(rows, (0, -rows.shape[-1] % LANES))
-    return rows.contiguous().numpy()
+    flat = numbers.detach().resolve_neg().flatten(-2)
+    if flat.shape[-1] % LANES:  # padding by nothing is a copy too
+        flat = torch.nn.functional.pad(flat, (0, -flat.shape[-1] % LANES))
+    return flat.contiguous().numpy()
 
 
-def _pairs(rows: np.ndarray[Any, Any], like: Tensor) -> Tensor:
-    """The inverse of `_rows`, to the shape and precision of ``like``."""
-    pairs = torch.from_numpy(rows).unflatten(-1, (-1, 2))[..., : like.shape[-2], :]
-    return pairs.to(like.dtype).contiguous()
+def pairs(flat: Array, like: Tensor) -> Tensor:
+    """The inverse of `rows`, to the shape and precision of ``like``."""
+    numbers = torch.from_numpy(flat).unflatten(-1, (-1, 2))[..., : like.shape[-2], :]
+    return numbers.to(like.dtype).contiguous()
 
 
-def _poles(logs: Tensor) -> np.ndarray[Any, Any]:
+def poles_of(logs: Tensor) -> Array:
     """Return (2, row), flat: Re λ for both numbers of a mode, then −Im λ and Im λ."""
     size, phase = logs.detach().double().unbind(-1)
     real, imag = size.exp() * phase.cos(), size.exp() * phase.sin()
-    return _rows(torch.stack([torch.stack([real, real], -1), torch.stack([-imag, imag], -1)])).ravel()
+    return rows(torch.stack([torch.stack([real, real], -1), torch.stack([-imag, imag], -1)])).ravel()
 
 
-def _jobs(signal: np.ndarray[Any, Any]) -> tuple[int, tuple[int, int, int]]:
+def _jobs(signal: Array) -> tuple[int, tuple[int, int, int]]:
     """Return how many jobs there are, and the sizes the loops take: whole rows where they keep all threads busy."""
     batch, length, row = signal.shape
     width = row if batch >= torch.get_num_threads() else NARROW
@@ -143,13 +176,13 @@ def diagonal_scan_chunked(
     ends = torch.full((batch,), length, device=v.device) if lengths is None else lengths.to(v.device)
     real = (torch.arange(length, device=v.device) < ends.unsqueeze(-1)).unsqueeze(-1)
     padded = torch.nn.functional.pad(torch.view_as_real(v.where(real, 0)), (0, 0, 0, 0, 0, -length % T))
-    rows = torch.view_as_complex(padded).unflatten(1, (-1, T)).permute(3, 2, 0, 1)  # (modes, T, batch, chunks)
-    rows = rows.contiguous()  # the product of complex matrices with strides takes several times as long
+    chunks = torch.view_as_complex(padded).unflatten(1, (-1, T)).permute(3, 2, 0, 1)  # (modes, T, batch, chunks)
+    chunks = chunks.contiguous()  # the product of complex matrices with strides takes several times as long
     powers = _powers(log_eigenvalues, T + 1).to(v.dtype)  # (modes, T + 1)
     steps = torch.arange(T, device=v.device)
     lag = steps.unsqueeze(-1) - steps
     triangle = powers[:, lag.clamp(min=0)] * (lag >= 0)
-    within = (triangle @ rows.flatten(2)).view(rows.shape)
+    within = (triangle @ chunks.flatten(2)).view(chunks.shape)
     states = [state.to(v.dtype).mT]
     for entered in within[:, -1].unbind(-1):
         states.append(powers[:, T:] * states[-1] + entered)
@@ -165,33 +198,3 @@ def _powers(log_eigenvalues: Tensor, count: int) -> Complex[Tensor, "modes count
     logs = log_eigenvalues.to(torch.complex128).unsqueeze(-1)
     powers = torch.polar((logs.real * exponents).exp(), logs.imag * exponents)
     return torch.cat([torch.ones_like(powers[..., :1]), powers], -1)
-
-
-def diagonal_mimo_ssm(
-    u: Float[Tensor, "batch length d_model"],
-    log_eigenvalues: Complex[Tensor, " modes"],
-    B: Complex[Tensor, "modes d_model"],
-    C: Complex[Tensor, "d_model modes"],
-    state: Complex[Tensor, "batch modes"],
-    lengths: Int[Tensor, "batch"] | None = None,
-) -> tuple[Float[Tensor, "batch length d_model"], Complex[Tensor, "batch modes"]]:
-    """Return ``y[t] = 2 Re(C x[t])`` with ``x[t] = λ x[t−1] + B u[t]``: one system of many inputs and outputs.
-
-    Args:
-        u: the input.
-        log_eigenvalues: as in `diagonal_scan`.
-        B: input weights in discrete time, in the precision of u.
-        C: output weights, in the precision of u.
-        state: as in `diagonal_scan`.
-        lengths: as in `diagonal_scan`.
-
-    Returns:
-        y, zero beyond the lengths, and the state after the last real step of every sequence.
-    """
-    entering = u @ torch.view_as_real(B.mT.resolve_conj()).flatten(
-        1
-    )  # as real matrices: complex ones take twice as long
-    v = torch.view_as_complex(entering.unflatten(-1, (-1, 2)))
-    x, last = diagonal_scan(v, log_eigenvalues, state, lengths)
-    read = torch.view_as_real((2 * C).conj().resolve_conj()).flatten(1)
-    return torch.view_as_real(x).flatten(-2) @ read.mT, last
