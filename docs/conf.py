@@ -51,7 +51,7 @@ sphinx_gallery_conf = {
     "remove_config_comments": True,
 }
 
-FLOORS = ("memory", "systems", "init", "nn", "fit", "data", "experiments", "ops", "errors", "files")
+FLOORS = ("memory", "learning", "systems", "init", "nn", "fit", "data", "experiments", "ops", "errors", "files")
 BY_HAND = {
     "errors": [
         "SSMemoryError", "InputError", "UnstableError", "DataError", "UnreachableError", "MissingExtraError",

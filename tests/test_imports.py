@@ -14,7 +14,7 @@ import pytest
 
 import ssmemory
 
-FLOORS = ["data", "experiments", "fit", "init", "memory", "nn", "ops", "systems"]
+FLOORS = ["data", "experiments", "fit", "init", "learning", "memory", "nn", "ops", "systems"]
 PUBLIC = [(floor, name) for floor in FLOORS for name in sorted(importlib.import_module(f"ssmemory.{floor}").__all__)]
 
 

@@ -1,4 +1,4 @@
-from . import data, errors, fit, init, memory, nn, ops, systems
+from . import data, errors, fit, init, learning, memory, nn, ops, systems
 from .memory import MemoryFunction, memory_capacity, memory_function
 from .systems import HasSystem, LinearSystem
 
@@ -10,6 +10,7 @@ __all__ = [
     "errors",
     "fit",
     "init",
+    "learning",
     "memory",
     "memory_capacity",
     "memory_function",

@@ -1,6 +1,6 @@
 """How is it computed, fast? Pure functions, each fast path beside its naive twin."""
 
-from ssmemory.ops.allpass import allpass_cascade, allpass_cascade_naive
+from ssmemory.ops.allpass import allpass_cascade, allpass_cascade_naive, allpass_response
 from ssmemory.ops.dense import dense_ssm
 from ssmemory.ops.dense_naive import dense_ssm_naive, dplr_convolution_naive, dplr_kernel_naive
 from ssmemory.ops.diagonal import diagonal_ssm
@@ -19,6 +19,7 @@ from ssmemory.ops.scan_naive import diagonal_scan_naive
 __all__ = [
     "allpass_cascade",
     "allpass_cascade_naive",
+    "allpass_response",
     "dense_ssm",
     "dense_ssm_naive",
     "diagonal_mimo_ssm",

@@ -64,19 +64,45 @@ def allpass_cascade_naive(
     Returns:
         MF, one row a system.
     """
-    from scipy.signal import lfilter  # slow to import, and only the twin needs it
-
     memory = np.empty((len(poles), length))
     for row, pole, gain in zip(memory, poles, gains, strict=True):
-        signal = np.zeros(length, complex)
-        signal[0] = 1
-        last = 0.0
-        for lam, s in zip(pole[gain > 0], gain[gain > 0], strict=True):
-            state = lfilter([s], [1, -lam], signal)
-            last += abs(state[-1]) ** 2
-            signal = -np.conj(lam) * signal
-            signal[1:] += s * state[:-1]
+        signal, last = _filtered(pole[gain > 0], gain[gain > 0], length)
         row[:-1] = np.abs(signal[1:]) ** 2
         row[-1] = last
         row[:] = np.cumsum(row[::-1])[::-1]
     return memory
+
+
+def allpass_response(
+    poles: Complex128[ndarray, " n"], gains: Float64[ndarray, " n"], length: int
+) -> Complex128[ndarray, " length"]:
+    """Return θ, the impulse response of ``Π_n (z⁻¹ − λ‾_n)/(1 − λ_n z⁻¹)``: of unit energy, and not what a state sees.
+
+    Args:
+        poles: λ of every section, |λ| < 1, of one system.
+        gains: sqrt(1 − |λ|²) of every section.
+        length: how many lags, at least 1.
+
+    Returns:
+        θ at lags 0 … length−1.
+
+    Example:
+        >>> allpass_response(np.array([0.5 + 0j]), np.array([0.75**0.5]), 3).real.round(12).tolist()
+        [-0.5, 0.75, 0.375]
+    """
+    return _filtered(poles, gains, length)[0]
+
+
+def _filtered(poles: ndarray, gains: ndarray, length: int) -> tuple[ndarray, float]:
+    """Return an impulse after all sections, and the energy left in them at its end."""
+    from scipy.signal import lfilter  # slow to import
+
+    signal = np.zeros(length, complex)
+    signal[0] = 1
+    last = 0.0
+    for lam, s in zip(poles, gains, strict=True):
+        state = lfilter([s], [1, -lam], signal)
+        last += abs(state[-1]) ** 2
+        signal = -np.conj(lam) * signal
+        signal[1:] += s * state[:-1]
+    return signal, last
