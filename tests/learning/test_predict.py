@@ -73,7 +73,7 @@ def test_it_says_what_would_have_to_change():
     short = predict(LinearSystem.from_eigenvalues([0.3, 0.2]), np.eye(100)[99])
     assert "not learned" in short.explain()
     assert "it takes a larger state, about 100" in short.explain()
-    near = predict(init.s4d_lin(16, 0.9), np.eye(10)[9])
+    near = predict(init.ring(8, 0.1, 0.3, seed=0), np.eye(10)[9])
     assert "init.design" in near.explain()
     seen = predict(LinearSystem.from_eigenvalues([0.5]), 0.5 ** np.arange(60))
     assert "all but learned" in seen.explain()

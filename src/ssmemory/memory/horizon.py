@@ -178,7 +178,7 @@ def _basis(logs: Tensor, horizon: int) -> HorizonBasis:
         condition = float(np.linalg.cond(R)) if np.isfinite(R).all() else np.inf
         if best is None or condition < best.condition:
             best = HorizonBasis(torch.from_numpy(np.ascontiguousarray(Q.T)), condition)
-        if condition < 10:
+        if condition < 10 or condition > 100 * best.condition:  # good enough, or well past the best one
             break
     if best is None:
         fix = f"|λ| may exceed 1 by {_SCALES[-1] / horizon:.3g} at most over this horizon"

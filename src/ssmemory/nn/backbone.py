@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -11,6 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ssmemory.errors import reject, reject_unknown
+from ssmemory.init import Advice
 from ssmemory.nn.attention import Attention
 from ssmemory.nn.bidirectional import Bidirectional
 from ssmemory.nn.lengths import beyond, check_lengths
@@ -20,6 +22,7 @@ from ssmemory.nn.lru import LRU
 from ssmemory.nn.s4 import S4
 from ssmemory.nn.s4d import S4D
 from ssmemory.nn.s5 import S5
+from ssmemory.nn.spectra import SpectrumInit
 
 LAYERS: dict[str, type[Any]] = {
     "s4d": S4D,
@@ -31,7 +34,7 @@ LAYERS: dict[str, type[Any]] = {
     "attention": Attention,
 }
 Pooling = Literal["mean", "last", "none"]
-_OF_THE_LAYER = ("d_state", "init", "dt_min", "dt_max", "discretization", "heads")
+_OF_THE_LAYER = ("d_state", "init", "dt_min", "dt_max", "discretization", "decay", "heads")
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class BackboneConfig:
         dt_min: smallest initial step of the layers.
         dt_max: largest initial step of the layers.
         discretization: "zoh" or "bilinear".
+        decay: "exp" or "projected", how S4D holds its real parts.
         heads: number of heads of the layers that have some.
         bidirectional: two layers a block, one from each end; see `Bidirectional`.
         dropout: share of activations dropped in each block while training, in [0, 1).
@@ -68,6 +72,7 @@ class BackboneConfig:
     dt_min: float | None = None
     dt_max: float | None = None
     discretization: Literal["zoh", "bilinear"] | None = None
+    decay: Literal["exp", "projected"] | None = None
     heads: int | None = None
     bidirectional: bool = False
     dropout: float = 0.0
@@ -93,22 +98,48 @@ class BackboneConfig:
         """Return what is not left to the layer, by the names of its arguments."""
         return {name: getattr(self, name) for name in _OF_THE_LAYER if getattr(self, name) is not None}
 
-    def make_layer(self) -> Any:
-        """Return one new layer, its initial values from torch's generator."""
+    def make_layer(self, init: SpectrumInit | None = None) -> Any:
+        """Return one new layer, its initial values from torch's generator.
+
+        Args:
+            init: what it starts from instead of the initialiser named.
+
+        Returns:
+            The layer.
+        """
+        options = self.layer_options() | ({} if init is None else {"init": init})
 
         def make() -> Any:
-            return LAYERS[self.layer](self.d_model, **self.layer_options())
+            return LAYERS[self.layer](self.d_model, **options)
 
         return Bidirectional(make(), make()) if self.bidirectional else make()
+
+
+def _settled(config: BackboneConfig, init: SpectrumInit) -> BackboneConfig:
+    """Return the configuration with what an ``init`` decides, so that a saved model reads back."""
+    if config.init is not None:
+        reject("init", expected="one start", got=f"another in the configuration, {config.init!r}", fix="leave one out")
+    if "init" not in inspect.signature(LAYERS[config.layer]).parameters:
+        fix = "leave it out, or choose another layer"
+        reject("init", expected=f"None, as layer {config.layer!r} takes no init", got=repr(init), fix=fix)
+    if not isinstance(init, Advice):
+        return config
+    if config.layer != "s4d":
+        reject("init", expected="a layer 's4d' for an advice", got=repr(config.layer), fix="give its .system instead")
+    decay = config.decay or ("projected" if init.decay == 0 else "exp")
+    return dataclasses.replace(
+        config, discretization=config.discretization or init.discretization, decay=decay,
+        d_state=config.d_state or init.system.d_state,
+    )  # fmt: skip
 
 
 class Block(nn.Module):
     """``h + dropout(GLU(W dropout(gelu(layer(norm(h))))))``: one recurrent layer and the mixing of its channels."""
 
-    def __init__(self, config: BackboneConfig) -> None:
+    def __init__(self, config: BackboneConfig, init: SpectrumInit | None = None) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(config.d_model)
-        self.layer = config.make_layer()
+        self.layer = config.make_layer(init)
         self.mix = nn.Linear(config.d_model, 2 * config.d_model)
         self.dropout = nn.Dropout(config.dropout)
 
@@ -132,6 +163,7 @@ class Backbone(nn.Module):
 
     Args:
         config: what it is made of. Initial values come from torch's generator: seed it first.
+        init: what every layer starts from, where a name is not enough: an `Advice`, a `LinearSystem` or a function.
 
     Shape:
         u: (batch, length, d_input), or (batch, length) of symbols with ``embed``.
@@ -144,12 +176,14 @@ class Backbone(nn.Module):
         (torch.Size([2, 10]), 2)
     """
 
-    def __init__(self, config: BackboneConfig) -> None:
+    def __init__(self, config: BackboneConfig, *, init: SpectrumInit | None = None) -> None:
         super().__init__()
+        if init is not None:
+            config = _settled(config, init)
         self.config = config
         encoder = nn.Embedding if config.embed else nn.Linear
         self.encoder = encoder(config.d_input, config.d_model)
-        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.blocks = nn.ModuleList(Block(config, init) for _ in range(config.n_layers))
         self.norm = nn.LayerNorm(config.d_model)
         self.decoder = nn.Linear(config.d_model, config.d_output)
 

@@ -11,10 +11,20 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from ssmemory.errors import reject
-from ssmemory.init import initialiser
+from ssmemory.init import Advice, initialiser
 from ssmemory.systems import Discretization, LinearSystem
 
-SpectrumInit = str | LinearSystem | Callable[[int, Tensor], LinearSystem]
+SpectrumInit = str | LinearSystem | Advice | Callable[[int, Tensor], LinearSystem]
+
+
+def taken(
+    advice: Advice, discretization: Discretization | None, dt_min: float, dt_max: float
+) -> tuple[LinearSystem, Discretization, float, float]:
+    """Return the system, discretization and steps of an advice, refusing a discretization that contradicts it."""
+    if discretization not in (None, advice.discretization):
+        fix = "ask for an advice with that discretization, or leave it out"
+        reject("discretization", expected=repr(advice.discretization), got=repr(discretization), fix=fix)
+    return advice.system, advice.discretization, advice.dt, advice.dt
 
 
 def log_uniform(low: float, high: float, size: int, generator: torch.Generator | None) -> Float[Tensor, " size"]:
@@ -23,8 +33,9 @@ def log_uniform(low: float, high: float, size: int, generator: torch.Generator |
 
 
 def continuous_modes(
-    init: SpectrumInit, d_state: int, dt: Float[Tensor, " channels"], discretization: Discretization
-) -> Complex[Tensor, "channels modes"]:
+    init: SpectrumInit, d_state: int, dt: Float[Tensor, " channels"], discretization: Discretization, *,
+    zero_allowed: bool = False,
+) -> Complex[Tensor, "channels modes"]:  # fmt: skip
     """Return A of the wanted spectrum, per unit of time, one half of conjugate pairs a channel.
 
     Args:
@@ -33,13 +44,16 @@ def continuous_modes(
         d_state: full real state size.
         dt: the channels' steps.
         discretization: the rule that A will be sampled by.
+        zero_allowed: whether real parts of exactly zero can be held.
 
     Returns:
         (channels, d_state/2), complex128.
 
     Raises:
-        InputError: an unknown or unsuitable initialiser, or eigenvalues that −exp(…) + i… cannot reach.
+        InputError: an unknown or unsuitable initialiser, or eigenvalues that the layer cannot hold.
     """
+    if isinstance(init, Advice):
+        init = init.system
     if isinstance(init, str):
         make = initialiser(init)
         if "dt" not in inspect.signature(make).parameters:
@@ -57,7 +71,13 @@ def continuous_modes(
     logs = system.log_modes.detach().expand(len(dt), -1)
     steps = logs if discretization == "zoh" else 2 * torch.tanh(logs / 2)  # dt·A of the given λ
     A = steps / dt.unsqueeze(-1) if modes is None else modes.detach()
-    if bool((A.real >= 0).any()) or not bool(torch.isfinite(A.real).all()):
-        fix = "the layer keeps A = −exp(…) + i…, which reaches neither"
-        reject("init", expected="0 < |λ| < 1", got=f"max |λ| = {float(logs.real.max().exp()):.6g}", fix=fix)
+    outside = (A.real > 0) if zero_allowed else (A.real >= 0)
+    if bool(outside.any()) or not bool(torch.isfinite(A.real).all()):
+        fix = "the layer holds no others" if zero_allowed else "the layer keeps A = −exp(…) + i…, which reaches neither"
+        reject(
+            "init",
+            expected=f"0 < |λ| {'≤' if zero_allowed else '<'} 1",
+            got=f"max |λ| = {float(logs.real.max().exp()):.6g}",
+            fix=fix,
+        )
     return A
