@@ -128,6 +128,14 @@ def _which_layer() -> None:
     _write(HERE / "_generated" / "which-layer.md", "\n".join(text))
 
 
+def _claims() -> None:
+    """Write the page of claims anew from the committed results; it is committed too, and a test compares it."""
+    from ssmemory.experiments import EXPERIMENTS
+    from ssmemory.experiments.ledger import claims_document
+
+    _write(HERE / "claims.md", claims_document(HERE / "results", EXPERIMENTS))
+
+
 def _write(path: Path, text: str) -> None:
     """Leave a file alone that says the same, so that a second build has nothing to do."""
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
@@ -138,4 +146,5 @@ def setup(app: Any) -> None:
     """Write the generated pages, and read the docstrings as they are written."""
     _api_pages()
     _which_layer()
+    _claims()
     app.connect("autodoc-process-docstring", _process, priority=100)  # before napoleon

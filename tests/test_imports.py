@@ -168,7 +168,8 @@ def missing(thing: object) -> dict[str, set[str]]:
         return {}
     if dataclasses.is_dataclass(thing):
         fields = {field.name for field in dataclasses.fields(thing) if not field.name.startswith("_")}
-        found = {thing.__name__: fields - documented(thing.__doc__, "Attributes")}
+        told = [documented(vars(base).get("__doc__"), "Attributes") for base in thing.__mro__]
+        found = {thing.__name__: fields.difference(*told)}
     elif "__init__" in vars(thing) and not getattr(thing, "_is_protocol", False):
         found = {thing.__name__: arguments(thing) - documented(thing.__doc__, "Args")}
     else:

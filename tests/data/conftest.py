@@ -10,6 +10,7 @@ import stat
 import struct
 import sys
 import tarfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -47,6 +48,14 @@ def deb_bytes(files: dict[str, bytes]) -> bytes:
         package += f"{name:<16}{0:<12}{0:<6}{0:<6}{'100644':<8}{len(content):<10}`\n".encode() + content
         package += b"\n" * (len(content) % 2)
     return package
+
+
+def wheel_bytes(files: dict[str, bytes]) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+    return stream.getvalue()
 
 
 @pytest.fixture
@@ -131,6 +140,11 @@ def make_tgz() -> Callable[[dict[str, bytes]], bytes]:
 @pytest.fixture
 def make_deb() -> Callable[[dict[str, bytes]], bytes]:
     return deb_bytes
+
+
+@pytest.fixture
+def make_wheel() -> Callable[[dict[str, bytes]], bytes]:
+    return wheel_bytes
 
 
 @pytest.fixture

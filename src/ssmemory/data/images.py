@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from ssmemory.data.catalogue import DATASETS, Dataset
+from ssmemory.data.catalogue import IMAGES, ImageDataset
 from ssmemory.data.fetching import fetch, print_status
 from ssmemory.data.idx import find_idx_files, read_idx
 from ssmemory.errors import DataError, reject, reject_unknown, require
@@ -73,12 +73,12 @@ def load_images(
         >>> digits.train_images.shape, digits.test_images.shape
         ((1437, 8, 8), (360, 8, 8))
     """
-    if name not in DATASETS:
-        reject_unknown("data set", name, DATASETS)
+    if name not in IMAGES:
+        reject_unknown("data set", name, IMAGES)
     if name == "digits":
         if source is not None:
             reject("source", expected="none for 'digits'", got=repr(str(source)), fix="leave it out")
-        return _load_digits(DATASETS[name])
+        return _load_digits(IMAGES[name])
     files = find_idx_files(fetch(name, cache=cache, source=source, status=status).folder)
     train_images, train_labels = _read_pair(files.train_images, files.train_labels)
     test_images, test_labels = _read_pair(files.test_images, files.test_labels)
@@ -86,11 +86,11 @@ def load_images(
         expected = f"images of shape {train_images.shape[1:]}, as in training"
         fix = "name a folder whose files belong together"
         reject(str(files.test_images), expected=expected, got=test_images.shape[1:], fix=fix, error=DataError)
-    return _image_set(DATASETS[name], train_images, train_labels, test_images, test_labels)
+    return _image_set(IMAGES[name], train_images, train_labels, test_images, test_labels)
 
 
 def _image_set(
-    dataset: Dataset,
+    dataset: ImageDataset,
     train_images: npt.NDArray[np.uint8],
     train_labels: npt.NDArray[np.uint8],
     test_images: npt.NDArray[np.uint8],
@@ -123,7 +123,7 @@ def _read_pair(images_path: Path, labels_path: Path) -> tuple[npt.NDArray[np.uin
     return images, labels
 
 
-def _load_digits(dataset: Dataset) -> ImageSet:
+def _load_digits(dataset: ImageDataset) -> ImageSet:
     purpose = "the data set 'digits'"
     bunch = require("sklearn.datasets", extra="fit", purpose=purpose).load_digits()
     split = require("sklearn.model_selection", extra="fit", purpose=purpose).train_test_split

@@ -7,11 +7,25 @@ from ssmemory.errors import reject_unknown, require
 for _module in ("lightning", "joblib"):
     require(_module, extra="fit", purpose="ssmemory.experiments")
 
-from ssmemory.experiments import frozen_vs_learned, which_layer  # noqa: E402
+from ssmemory.experiments import (  # noqa: E402
+    advised_start,
+    frozen_vs_learned,
+    gradient_by_lag,
+    longest_memory,
+    step_rule,
+    which_layer,
+)
 from ssmemory.experiments.page import Figure, Page, Table  # noqa: E402
 from ssmemory.experiments.report import read_results, write_report  # noqa: E402
 
-EXPERIMENTS: dict[str, ModuleType] = {"frozen-vs-learned": frozen_vs_learned, "which-layer": which_layer}
+EXPERIMENTS: dict[str, ModuleType] = {
+    "frozen-vs-learned": frozen_vs_learned,
+    "which-layer": which_layer,
+    "longest-memory": longest_memory,
+    "step-rule": step_rule,
+    "gradient-by-lag": gradient_by_lag,
+    "advised-start": advised_start,
+}
 
 
 def experiment(name: str) -> ModuleType:

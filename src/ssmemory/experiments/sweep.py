@@ -38,7 +38,7 @@ def sweep(one_run: Callable[..., Record], jobs: Sequence[tuple[Any, ...]], *, pr
     pool = joblib.Parallel(n_jobs=processes, return_as="generator_unordered")
     threads = max(1, torch.get_num_threads() // processes)
     work = pool(joblib.delayed(one_run)(threads, *job) for job in jobs)
-    return list(tqdm(work, total=len(jobs), desc="training runs", unit="run", file=sys.stderr, mininterval=1))
+    return list(tqdm(work, total=len(jobs), desc="runs", unit="run", file=sys.stderr, mininterval=1))
 
 
 def train_and_score(
@@ -99,6 +99,11 @@ def percent(scored: Record) -> str:
     return f"{100 * scored['test_accuracy']:.1f}{spread} %"
 
 
+def machine() -> Record:
+    """Return what ``results.json`` says of where it was made."""
+    return {"python": platform.python_version(), "torch": torch.__version__, "threads": torch.get_num_threads()}
+
+
 def results_of(
     runs: list[Record], summary: Record, images: Images, *, schema: str, size: str, config: Record
 ) -> Record:
@@ -115,17 +120,12 @@ def results_of(
     Returns:
         The results.
     """
-    machine = {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
-    }
     return {
         "schema": schema,
         "size": size,
         "config": config,
         "data": images.described(),
-        "machine": machine,
+        "machine": machine(),
         "training_seconds": round(sum(row["seconds"] for run in runs for row in run["rows"][1:]), 1),
         "summary": summary,
         "runs": runs,

@@ -36,7 +36,8 @@ class Candidate:
     Attributes:
         spectrum: "fourier", "peaks", "lin", "inv" or "band".
         decay: −Re(log λ) · L of all modes.
-        dt: the step at which its states have unit variance; the rule's where there is none.
+        dt: the step.
+        variance: of its states on the data, the mean over the modes.
         frequencies: (d_state/2,) radians a step.
         approximation_error: share of a window's variance that the state does not hold.
         condition: condition number of the covariance of its states on the data.
@@ -48,6 +49,7 @@ class Candidate:
     spectrum: str
     decay: float
     dt: float
+    variance: float
     frequencies: Tensor
     approximation_error: float
     condition: float
@@ -63,7 +65,7 @@ class Advice:
     Attributes:
         system: the advised system in discrete time, B = 1 in continuous time.
         A: (d_state/2,) its continuous eigenvalues; real parts exactly 0 where nothing decays.
-        dt: the advised step: the states have unit variance on these data.
+        dt: the advised step.
         dt_rule: ``1/sqrt(L λ_max)``.
         discretization: the rule that A is sampled by.
         decay: −Re(log λ) · L: how many e-foldings a mode loses over the window.
@@ -71,6 +73,7 @@ class Advice:
         approximation_error: share of a window's variance that the state does not hold.
         condition: condition number of the covariance of the states on these data.
         separation: condition number of the responses, each of length 1: 1 for orthogonal ones.
+        variance: of the states on these data at the advised step, the mean over the modes.
         rule_variance: the states' variance at the rule's step.
         candidates: everything that was tried.
         max_condition: the largest separation that was asked for.
@@ -89,6 +92,7 @@ class Advice:
     approximation_error: float
     condition: float
     separation: float
+    variance: float
     rule_variance: float
     candidates: tuple[Candidate, ...]
     max_condition: float
@@ -129,9 +133,9 @@ class Advice:
         if high > 3 * low:
             lines.append("The data are not alike throughout: one dt fits their mean; consider one a channel or regime.")
         lines.append(
-            f"Step: dt = {self.dt:.4g}, at which the states have unit variance on these data. The rule 1/√(L λ_max) "
-            f"gives {self.dt_rule:.4g} and a variance of {self.rule_variance:.2g}: it bounds the variance, and these "
-            "frequencies do not meet the bound."
+            f"Step: dt = {self.dt:.4g}; the states then have a variance of {self.variance:.2g} on these data. The rule "
+            f"1/√(L λ_max) gives {self.dt_rule:.4g} and a variance of {self.rule_variance:.2g}: it is a bound for any "
+            "spectrum, not a target."
         )
         frequencies = self.system.log_modes.imag  # type: ignore[union-attr]
         slowest = float(frequencies[frequencies > 0].min()) if bool((frequencies > 0).any()) else math.pi
@@ -168,10 +172,11 @@ class Advice:
             "A_real": self.A.real.tolist(), "A_imag": self.A.imag.tolist(),
             "approximation_error": self.approximation_error,
             "condition": self.condition if math.isfinite(self.condition) else None, "separation": self.separation,
-            "rule_variance": self.rule_variance,
+            "variance": self.variance, "rule_variance": self.rule_variance,
             "candidates": [
                 {
-                    "spectrum": c.spectrum, "decay": c.decay, "dt": c.dt, "approximation_error": c.approximation_error,
+                    "spectrum": c.spectrum, "decay": c.decay, "dt": c.dt, "variance": c.variance,
+                    "approximation_error": c.approximation_error,
                     "condition": c.condition if math.isfinite(c.condition) else None,
                     "separation": c.separation, "rank": c.rank,
                 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -41,7 +41,8 @@ def from_data(
     1. The autocorrelation R of the data over a window of L steps, and its largest eigenvalue λ_max.
     2. The rule ``dt = 1/sqrt(L λ_max)``, from 1/√L for white data to 1/L for constant ones: an upper bound on the
        variance of the states that is met at zero real parts. Beside it the dt at which the states have unit variance on
-       average over the modes, for *these* data and *this* spectrum; that one is advised.
+       average over the modes, for *these* data and *this* spectrum. Where frequencies depend on dt (S4D-Lin, S4D-Inv)
+       both steps are tried; where they do not, dt is a scale and unit variance is taken.
     3. Frequencies and decays: of every candidate the approximation error, the share of a data window's variance that
        the state does not hold, ``1 − tr(Π R)/tr(R)``; the condition number of its responses, ``K K*`` of rows of length
        1, which says how far apart the modes are; and that of the states' covariance on the data, ``K R K*``, which sets
@@ -105,7 +106,7 @@ def from_data(
         candidate
         for name in names
         for amount in decays
-        if (candidate := _tried(name, amount, d_state, data, rule, discretization)) is not None
+        for candidate in _tried(name, amount, d_state, data, rule, discretization)
     ]
     if not tried:
         fix = "use a smaller d_state or a longer window"
@@ -118,7 +119,7 @@ def from_data(
         system=system, A=A, dt=best.dt, dt_rule=rule, discretization=discretization, decay=best.decay,
         spectrum=best.spectrum, approximation_error=best.approximation_error, condition=best.condition,
         separation=best.separation,
-        rule_variance=data.state_variance(best.modes(rule), best.decay, rule, discretization),
+        variance=best.variance, rule_variance=data.state_variance(best.modes(rule), best.decay, rule, discretization),
         candidates=tuple(tried), max_condition=max_condition, autocorrelation=found,
         sampling_rate=sampling_rate, unit=unit,
     )  # fmt: skip
@@ -212,9 +213,19 @@ def _spread(density: Tensor, count: int) -> Tensor:
 
 def _tried(
     name: str, decay: float, d_state: int, data: _Window, rule: float, discretization: Discretization
-) -> Candidate | None:
+) -> Iterator[Candidate]:
+    """Yield the spectrum at the step of unit variance, and at the rule's where its frequencies depend on the step."""
     modes = _modes(name, d_state, data, discretization)
-    dt = _unit_variance_dt(modes, decay, data, rule, discretization)
+    unit = _unit_variance_dt(modes, decay, data, rule, discretization)
+    for dt in (unit,) if torch.equal(modes(unit), modes(rule)) else (unit, rule):
+        candidate = _at_step(name, decay, modes, dt, data, discretization)
+        if candidate is not None:
+            yield candidate
+
+
+def _at_step(
+    name: str, decay: float, modes: Modes, dt: float, data: _Window, discretization: Discretization
+) -> Candidate | None:
     logs, B = _discrete(modes(dt), decay / data.length, dt, discretization)
     system = LinearSystem.from_log_eigenvalues(logs, B, conj_sym=True)
     counted = system.spectrum().counted
@@ -232,7 +243,8 @@ def _tried(
     condition = float(rates[-1] / rates[0]) if float(rates[0]) > 0 else math.inf
     error = min(max(1 - captured, 0.0), 1.0)
     separation = float(apart[-1] / apart[0])
-    return Candidate(name, decay, dt, modes(dt), error, condition, separation, int(counted.sum()), modes)
+    variance = data.state_variance(modes(dt), decay, dt, discretization)
+    return Candidate(name, decay, dt, variance, modes(dt), error, condition, separation, int(counted.sum()), modes)
 
 
 def _unit_variance_dt(modes: Modes, decay: float, data: _Window, rule: float, discretization: Discretization) -> float:

@@ -1,0 +1,7 @@
+"""``python -m ssmemory.cli``."""
+
+import sys
+
+from ssmemory.cli import main
+
+sys.exit(main())
