@@ -32,6 +32,7 @@ docs: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/s4d.py
+	$(BIN)/python benchmarks/design.py
 
 bench-rivals: .venv-bench/installed
 	.venv-bench/bin/python benchmarks/rivals.py

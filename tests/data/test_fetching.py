@@ -162,7 +162,12 @@ def test_killed_half_way_leaves_nothing_behind(tools, tmp_path, monkeypatch, kin
     (workplaces := tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(workplaces))
     options = {"cache": tmp_path / "cache"}
-    process = multiprocessing.get_context("fork").Process(target=data.fetch, args=("mnist",), kwargs=options)
+
+    def interruptible():
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a suite run in the background ignores it
+        data.fetch("mnist", **options)
+
+    process = multiprocessing.get_context("fork").Process(target=interruptible)
     process.start()
     assert process.pid is not None
     deadline = time.monotonic() + 10

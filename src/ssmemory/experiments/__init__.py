@@ -9,11 +9,14 @@ for _module in ("lightning", "joblib"):
 
 from ssmemory.experiments import (  # noqa: E402
     advised_start,
+    extending_memory,
     frozen_vs_learned,
     gradient_by_lag,
+    imaginary_parts,
     longest_memory,
     step_rule,
     which_layer,
+    zero_real_part,
 )
 from ssmemory.experiments.page import Figure, Page, Table  # noqa: E402
 from ssmemory.experiments.report import read_results, write_report  # noqa: E402
@@ -24,6 +27,9 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "longest-memory": longest_memory,
     "step-rule": step_rule,
     "gradient-by-lag": gradient_by_lag,
+    "extending-memory": extending_memory,
+    "zero-real-part": zero_real_part,
+    "imaginary-parts": imaginary_parts,
     "advised-start": advised_start,
 }
 

@@ -27,7 +27,7 @@ def study(
         jobs: its further arguments, plain values.
         config: the configuration, a dataclass; its ``seeds`` may grow from call to call.
         folder: holds ``runs``, one JSON file a job.
-        processes: jobs at a time; they share torch's threads.
+        processes: jobs at a time, which share torch's threads; one where there are few jobs, as starting takes long.
 
     Returns:
         The records, in the order of the jobs.
@@ -39,7 +39,7 @@ def study(
     fixed.pop("seeds", None)
     files.claim_folder(folder / "runs", {"config": fixed}, "study.json")
     kept = functools.partial(_kept, measure, config, folder / "runs")
-    found = sweep(kept, [(k, *job) for k, job in enumerate(jobs)], processes=processes)
+    found = sweep(kept, [(k, *job) for k, job in enumerate(jobs)], processes=processes if len(jobs) > 12 else 1)
     return [pair["record"] for pair in sorted(found, key=lambda pair: pair["order"])]
 
 

@@ -11,6 +11,7 @@ from ssmemory.init.disk import random_disk, ring
 from ssmemory.init.hippo import hippo_legs
 from ssmemory.init.hippo_window import hippo_fout, hippo_legt
 from ssmemory.init.horizon import fourier, geometric
+from ssmemory.init.recall import recall
 from ssmemory.init.s4d import s4d_inv, s4d_legs, s4d_lin, s4d_real
 from ssmemory.systems import LinearSystem
 
@@ -20,7 +21,7 @@ INITIALISERS: dict[str, Initialiser] = {
     function.__name__: function
     for function in (
         s4d_lin, s4d_inv, s4d_legs, s4d_real, hippo_legs, hippo_legt, hippo_fout,
-        ring, random_disk, random_dense, fourier, geometric, linear, step,
+        ring, random_disk, random_dense, fourier, geometric, recall, linear, step,
     )
 }  # fmt: skip
 

@@ -29,7 +29,8 @@ def recall(d_state: int, lag: int) -> LinearSystem:
     N = 1 is exact, ``|λ|² = lag/(lag + 1)``. A lag below N is a shift register's: ``λ^N = −1e-4``, MF = 1 − 1e-8.
 
     **A fit, not a theorem.** The form imitates what optima look like (distances to the ends of the occupied arc); its
-    six numbers were fitted to optima found by L-BFGS from two starts, N = 2 … 128 and lags N … 64 N.
+    six numbers were fitted to 77 optima, N = 2 … 128 and lags from N on, each the better of two L-BFGS searches. None
+    of these is proven to be the best there is.
 
     Args:
         d_state: N, state directions of the real system, at least 1.
@@ -43,7 +44,15 @@ def recall(d_state: int, lag: int) -> LinearSystem:
         InputError: d_state below 1, lag below 0.
 
     Numerics:
-        EVIDENCE
+        MF(lag) is at least 99.57 % of the optimum found for those 77 pairs (worst: N = 2, lag 2), and at least 99.68 %
+        for 33 pairs left out of the fit. At lag 1000::
+
+            N                      2      4      8     16     32     64    128
+            MF(lag)·(lag+1)/N  0.507  0.646  0.761  0.846  0.904  0.941  0.964
+            of the optimum     0.996  0.998  0.997  0.997  0.997  0.997  0.997
+
+        Beyond N = 128 nothing was searched: N = 512 still reaches 0.987 of the bound at far lags. log λ is written
+        down, not computed from λ: lags of 1e9 lose nothing.
 
     Source:
         Found here; see `design` for the optima. The bound d_state/(lag + 1) is that of `memory_function`.

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ssmemory.errors import UnstableError, reject, reject_unknown, require
 from ssmemory.memory import memory_function
-from ssmemory.memory.function import _read_lags
+from ssmemory.memory.function import read_lags
 from ssmemory.systems import HasSystem, LinearSystem
 
 if TYPE_CHECKING:
@@ -333,7 +333,7 @@ def _layer_gradient(
     lags: int | Sequence[int] | np.ndarray[Any, Any] | Tensor | None, full: bool,
 ) -> LayerGradient:  # fmt: skip
     system, length = _system(module), max(call.u.shape[1] for call in calls)
-    wanted, _ = _read_lags(length if lags is None else lags)
+    wanted, _ = read_lags(length if lags is None else lags)
     if int(wanted.max()) >= length:
         fix = "no input lies further back"
         reject("lags", expected=f"below the {length} steps of layer {name!r}", got=int(wanted.max()), fix=fix)

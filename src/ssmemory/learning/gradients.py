@@ -16,7 +16,7 @@ from torch import Tensor
 from ssmemory.errors import UnstableError, reject
 from ssmemory.learning.teacher import energy, one_input_system, read_teacher
 from ssmemory.memory import MemoryFunction
-from ssmemory.memory.function import _all_lags, _read_lags
+from ssmemory.memory.function import all_lags, read_lags
 from ssmemory.memory.powers import leading_lags, single_lags
 from ssmemory.ops.precise import power
 from ssmemory.systems import LinearSystem, Spectrum, input_normal_form
@@ -189,7 +189,7 @@ def step_reach(system: LinearSystem, lags: int | Sequence[int] | np.ndarray[Any,
         >>> memory_function(system, 4).values.numpy().round(4).tolist()
         [0.75, 0.1875, 0.0469, 0.0117]
     """
-    wanted, contiguous = _read_lags(lags)
+    wanted, contiguous = read_lags(lags)
     single = one_input_system(system, batched=True).spectrum()
     single.require_stable()
     doubled = Spectrum(
@@ -203,7 +203,7 @@ def step_reach(system: LinearSystem, lags: int | Sequence[int] | np.ndarray[Any,
     elif torch.is_grad_enabled() and doubled.log_eigenvalues.requires_grad:
         values = leading_lags(input_normal_form(doubled), len(wanted))
     else:
-        values = _all_lags(doubled, len(wanted))
+        values = all_lags(doubled, len(wanted))
     return MemoryFunction(lags=wanted, values=values, rank=doubled.rank, spectrum=doubled)
 
 

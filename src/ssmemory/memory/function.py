@@ -62,7 +62,7 @@ def memory_function(system: LinearSystem, lags: int | Sequence[int] | np.ndarray
     if not isinstance(system, LinearSystem):
         fix = "make one with LinearSystem.from_eigenvalues, or ask a layer for its .system()"
         reject("system", expected="a LinearSystem", got=type(system).__name__, fix=fix)
-    wanted, contiguous = _read_lags(lags)
+    wanted, contiguous = read_lags(lags)
     spectrum = system.spectrum()
     spectrum.require_stable()
     differentiable = torch.is_grad_enabled() and spectrum.log_eigenvalues.requires_grad
@@ -71,7 +71,7 @@ def memory_function(system: LinearSystem, lags: int | Sequence[int] | np.ndarray
     elif differentiable or system.n_inputs > 1:
         values = leading_lags(input_normal_form(spectrum), len(wanted))
     else:
-        values = _all_lags(spectrum, len(wanted))
+        values = all_lags(spectrum, len(wanted))
     return MemoryFunction(lags=wanted, values=values, rank=spectrum.rank, spectrum=spectrum)
 
 
@@ -132,7 +132,7 @@ def perturbation_spread(
     return spread
 
 
-def _read_lags(lags: int | Sequence[int] | np.ndarray | Tensor) -> tuple[Tensor, bool]:
+def read_lags(lags: int | Sequence[int] | np.ndarray | Tensor) -> tuple[Tensor, bool]:
     """Return the lags as int64, and whether they are 0 … n−1."""
     fix = "pass n for lags 0..n-1, or a list of lags"
     try:
@@ -154,7 +154,7 @@ def _read_lags(lags: int | Sequence[int] | np.ndarray | Tensor) -> tuple[Tensor,
     return found, bool((found == torch.arange(len(found))).all())
 
 
-def _all_lags(spectrum: Spectrum, length: int) -> Tensor:
+def all_lags(spectrum: Spectrum, length: int) -> Tensor:
     poles, gains = spectrum.eigenvalues.detach(), spectrum.margins.detach().sqrt()
     n = poles.shape[-1]
     memory = allpass_cascade(poles.reshape(-1, n).numpy(), gains.reshape(-1, n).numpy(), length)

@@ -50,7 +50,7 @@ class Config:
     batch_size: int = 50
     lr: float = 1e-2
     ssm_lr: float = 1e-3
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
 
     def __post_init__(self) -> None:
         unknown = [name for name in (*self.tasks, *self.starts) if name not in (*TASKS, *STARTS)]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import math
 import statistics
 from pathlib import Path
 from typing import Any
 
+import scipy.stats
 import torch
 
 from ssmemory import files, init
@@ -112,25 +114,51 @@ def summarise(runs: list[Record], config: Config) -> dict[str, Any]:
         | {start: spread([100 * value for value in scores[task, start]]) for start in config.starts}
         for task in config.tasks
     ]
-    gains = {task: {s: 100 * (mean[task, s] - mean[task, "usual"]) for s in config.starts} for task in config.tasks}
+    gains = {task: {s: _gain(scores[task, s], scores[task, "usual"]) for s in config.starts} for task in config.tasks}
     told = "; ".join(
-        f"{task}: {', '.join(f'{start} {gain:+.1f}' for start, gain in of.items() if start != 'usual')}"
+        f"{task}: {', '.join(f'{start} {_told(*gain)}' for start, gain in of.items() if start != 'usual')}"
         for task, of in gains.items()
     )
-    better = [task for task, of in gains.items() if of.get("advised", 0) > 0]
-    above = [(task, start) for task, of in gains.items() for start, gain in of.items() if start != "usual" and gain > 0]
+    sure = {
+        start: {task: gain for task, of in gains.items() for gain, error in [of[start]] if abs(gain) > error}
+        for start in config.starts
+        if start != "usual"
+    }
     findings = [
-        f"Points gained over the usual start: {told}.",
-        f"The advised start does better than the usual one on {len(better)} of {len(gains)} tasks.",
+        f"Points gained over the usual start, with half of the 95 % interval of the paired seeds: {told}.",
+        *(_sentence(start, found) for start, found in sure.items()),
     ]
+    advised = sure.get("advised", {})
+    better = [f"{task} ({start})" for start, found in sure.items() for task, gain in found.items() if gain > 0]
     claims = {
         "R6": {
-            "measured": ", ".join(f"{task} {of.get('advised', 0):+.1f}" for task, of in gains.items()),
-            "verdict": "holds" if len(better) == len(gains) else f"holds on {len(better)} of {len(gains)} tasks",
+            "measured": "; ".join(f"{task} {_told(*of['advised'])}" for task, of in gains.items())
+            if "advised" in config.starts
+            else "not run",
+            "verdict": f"better on {_names(advised, 1)}; worse on {_names(advised, -1)}; not told from chance on the "
+            f"other {len(gains) - len(advised)} of {len(gains)} tasks",
         },
-        "R8": {
-            "measured": told,
-            "verdict": "yes, on " + ", ".join(f"{t} ({s})" for t, s in above) if above else "no better start was found",
-        },
+        "R8": {"measured": told, "verdict": f"yes: {', '.join(better)}" if better else "none told from chance"},
     }
     return {"rows": rows, "findings": findings, "claims": claims}
+
+
+def _gain(scores: list[float], usual: list[float]) -> tuple[float, float]:
+    """Return the mean difference in points, and half of its 95 % interval over paired seeds; infinite for one seed."""
+    points = [100 * (a - b) for a, b in zip(scores, usual, strict=True)]
+    if len(points) < 2:
+        return points[0], math.inf
+    error = float(scipy.stats.t.ppf(0.975, len(points) - 1)) * statistics.stdev(points) / math.sqrt(len(points))
+    return statistics.mean(points), error
+
+
+def _told(gain: float, error: float) -> str:
+    return f"{gain:+.1f} ± {error:.1f}" if math.isfinite(error) else f"{gain:+.1f} (one seed)"
+
+
+def _sentence(start: str, found: dict[str, float]) -> str:
+    return f"The start '{start}' is better on {_names(found, 1)}, worse on {_names(found, -1)}."
+
+
+def _names(found: dict[str, float], sign: int) -> str:
+    return ", ".join(task for task, gain in found.items() if gain * sign > 0) or "none"

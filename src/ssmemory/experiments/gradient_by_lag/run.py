@@ -98,8 +98,8 @@ def summarise(runs: list[Record]) -> dict[str, Any]:
         for dt in shares
     )
     findings = [
-        f"Slow and crowded modes reach back (|λ|^τ = {crowded['reaching_back']:.2g}), yet a readout recalls the lag with "
-        f"a loss of {crowded['measured']:.2g}; fast and spread ones do not "
+        f"Slow and crowded modes reach back (|λ|^τ = {crowded['reaching_back']:.2g}), yet a readout recalls the lag "
+        f"with a loss of {crowded['measured']:.2g}; fast and spread ones do not "
         f"(|λ|^τ = {spread_out['reaching_back']:.2g}), and their loss is {spread_out['measured']:.2g}. The memory "
         f"function foretells all losses to {error:.1g}.",
         f"In a network, the share of the kernel's gradient that the readout can see, before → after training: {told}.",
