@@ -270,7 +270,8 @@ def main() -> None:
     print(table([["layer", "time ~ L^", "target", "step, a token, batch 1"], *body]))
     print(
         "\nbetween ours and the floor: S4's chunks cost T + 2n products a step, its matrices float64 ones, signals are "
-        "copied to rows and back; S5 and LRU pass over u, states and y a few times beside their products; linear attention scores whole chunks"
+        "copied to rows and back; S5 and LRU pass over u, states and y a few times beside their products; linear "
+        "attention scores whole chunks"
     )
     print(f"floors: copy {bandwidth / 1e9:.1f} GB/s, matrix products {rate / 1e9:.0f} GFLOP/s")
     print(f"{about['threads']} threads; {described(about)}")

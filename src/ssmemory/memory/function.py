@@ -155,6 +155,7 @@ def read_lags(lags: int | Sequence[int] | np.ndarray | Tensor) -> tuple[Tensor, 
 
 
 def all_lags(spectrum: Spectrum, length: int) -> Tensor:
+    """Return MF at lags 0 … length−1 of a spectrum of one input, by the all-pass cascade; no gradients."""
     poles, gains = spectrum.eigenvalues.detach(), spectrum.margins.detach().sqrt()
     n = poles.shape[-1]
     memory = allpass_cascade(poles.reshape(-1, n).numpy(), gains.reshape(-1, n).numpy(), length)
