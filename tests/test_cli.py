@@ -99,7 +99,7 @@ def test_merged_modes_are_told(capsys):
 
 @pytest.mark.parametrize("name", [name for name in cli.MEASURE if name not in ("layer", "model", "fourier", "step")])
 def test_every_initialiser_is_measured(name, capsys):
-    words = {"--d-state": "4", "--dt": "0.1", "--seed": "1", "--length": "20", "--memory": "3"}
+    words = {"--d-state": "4", "--dt": "0.1", "--seed": "1", "--length": "20", "--lag": "20"}
     with pytest.raises(SystemExit) as ending:
         main(["measure", name, "--help"])
     assert ending.value.code == 0

@@ -6,8 +6,8 @@ import pytest
 from ssmemory import LinearSystem, init
 from ssmemory.errors import InputError
 
-NEEDED = {"d_state": 6, "dt": 0.1, "length": 20, "seed": 0}
-PUBLIC = [getattr(init, name) for name in init.__all__ if callable(getattr(init, name))]
+NEEDED = {"d_state": 6, "dt": 0.1, "length": 20, "lag": 20, "seed": 0}
+PUBLIC = [getattr(init, name) for name in init.__all__ if inspect.isfunction(getattr(init, name))]
 
 
 @pytest.mark.parametrize("name", init.INITIALISERS)

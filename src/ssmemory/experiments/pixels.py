@@ -40,6 +40,25 @@ class Wanted(Protocol):
 
 
 @dataclass(frozen=True)
+class Parts:
+    """Which images, where the configuration does not say it by itself.
+
+    Attributes:
+        data: the set's name.
+        side: pixels a side after averaging.
+        n_train: training images.
+        n_validation: images after those.
+        n_test: images of the set's test part.
+    """
+
+    data: str
+    side: int
+    n_train: int
+    n_validation: int
+    n_test: int
+
+
+@dataclass(frozen=True)
 class Images:
     """Pixel sequences, standardised by the training part, and their classes."""
 

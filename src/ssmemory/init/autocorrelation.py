@@ -158,6 +158,9 @@ def largest_eigenvalue(autocorrelation: Float64[ndarray, " length"] | Tensor) ->
     Returns:
         λ_max, to 1e-6 of its value.
 
+    Raises:
+        InputError: not one row of finite numbers.
+
     Example:
         >>> round(largest_eigenvalue(np.ones(50)), 6)
         50.0
@@ -166,6 +169,9 @@ def largest_eigenvalue(autocorrelation: Float64[ndarray, " length"] | Tensor) ->
     from scipy.sparse.linalg import LinearOperator, eigsh
 
     row = np.asarray(autocorrelation, dtype=float)
+    if row.ndim != 1 or len(row) == 0 or not np.isfinite(row).all():
+        fix = "give r(0), r(1), … of one channel"
+        reject("autocorrelation", expected="one row of finite numbers", got=f"shape {row.shape}", fix=fix)
     n = len(row)
     if n <= 64:
         return float(eigvalsh(toeplitz(row))[-1])

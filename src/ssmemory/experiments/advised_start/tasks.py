@@ -13,7 +13,7 @@ from torch import Tensor
 
 import ssmemory.data as data_floor
 from ssmemory.experiments.advised_start.config import Config
-from ssmemory.experiments.pixels import load_sequences
+from ssmemory.experiments.pixels import Parts, load_sequences
 
 
 @dataclass(frozen=True)
@@ -56,17 +56,8 @@ def load_task(name: str, config: Config, *, cache: Path | None, source: Path | N
     return load[name]()
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    data: str
-    side: int
-    n_train: int
-    n_validation: int
-    n_test: int
-
-
 def _pixels(config: Config, cache: Path | None, source: Path | None) -> Task:
-    wanted = _Wanted(config.data, config.side, config.n_train, 50, config.n_test)
+    wanted = Parts(config.data, config.side, config.n_train, 50, config.n_test)
     images = load_sequences(wanted, cache=cache, source=source)
     return Task(images.training, images.test, 10, f"{images.name}, {images.length} pixels, one a step")
 

@@ -11,7 +11,7 @@ from ssmemory import files
 from ssmemory.experiments.gradient_by_lag.config import SIZES, Config
 from ssmemory.experiments.gradient_by_lag.deep import measure_network
 from ssmemory.experiments.gradient_by_lag.linear import CASES, measure_case
-from ssmemory.experiments.pixels import Images, load_sequences
+from ssmemory.experiments.pixels import Images, Parts, load_sequences
 from ssmemory.experiments.study import size_of, spread, study, study_results
 from ssmemory.experiments.sweep import Record
 
@@ -33,7 +33,8 @@ def run(config: Config, folder: Path, *, cache: Path | None = None, source: Path
     Raises:
         DataError: the data are there but damaged. Where they cannot be reached, scikit-learn's digits are used.
     """
-    images = load_sequences(_Wanted(config), cache=cache, source=source)
+    wanted = Parts(config.data, config.side, config.n_train, 100, config.n_test)
+    images = load_sequences(wanted, cache=cache, source=source)
     jobs: list[tuple[Any, ...]] = [("linear", name, seed) for seed in config.seeds for name in CASES]
     jobs += [("deep", dt, seed) for seed in config.seeds for dt in config.steps]
     here = functools.partial(measure, images=images, folder=folder / "runs")
@@ -43,12 +44,6 @@ def run(config: Config, folder: Path, *, cache: Path | None = None, source: Path
     )
     files.write_json(folder / "results.json", results)
     return results
-
-
-class _Wanted:
-    def __init__(self, config: Config) -> None:
-        self.data, self.side = config.data, config.side
-        self.n_train, self.n_validation, self.n_test = config.n_train, 100, config.n_test
 
 
 def measure(config: Config, kind: str, what: Any, seed: int, *, images: Images, folder: Path) -> Record:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ssmemory import files, init
-from ssmemory.experiments.pixels import Images, load_sequences
+from ssmemory.experiments.pixels import Images, Parts, load_sequences
 from ssmemory.experiments.step_rule.config import SIZES, Config
 from ssmemory.experiments.study import size_of, study, study_results
 from ssmemory.experiments.sweep import Record, accuracy
@@ -41,7 +41,8 @@ def run(config: Config, folder: Path, *, cache: Path | None = None, source: Path
     Raises:
         DataError: the data are there but damaged. Where they cannot be reached, scikit-learn's digits are used.
     """
-    sets = {side: load_sequences(_wanted(config, side), cache=cache, source=source) for side in config.sides}
+    sizes = config.n_train, config.n_validation, config.n_test
+    sets = {side: load_sequences(Parts(config.data, side, *sizes), cache=cache, source=source) for side in config.sides}
     advised = {
         (side, kind): _advised(config, _of_kind(images, kind)) for side, images in sets.items() for kind in KINDS
     }
@@ -62,19 +63,6 @@ def run(config: Config, folder: Path, *, cache: Path | None = None, source: Path
     results = study_results(runs, summary, schema=SCHEMA, size=size_of(config, SIZES), config=config, data=data)
     files.write_json(folder / "results.json", results)
     return results
-
-
-@dataclasses.dataclass(frozen=True)
-class _Wanted:
-    data: str
-    side: int
-    n_train: int
-    n_validation: int
-    n_test: int
-
-
-def _wanted(config: Config, side: int) -> _Wanted:
-    return _Wanted(config.data, side, config.n_train, config.n_validation, config.n_test)
 
 
 def _of_kind(images: Images, kind: str) -> Images:
