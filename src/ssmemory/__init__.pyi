@@ -1,13 +1,16 @@
 from . import data, errors, fit, init, learning, memory, nn, ops, systems
-from .memory import MemoryFunction, memory_capacity, memory_function
-from .systems import HasSystem, LinearSystem
+from .memory import MemoryEstimate, MemoryFunction, estimate_memory, memory_capacity, memory_function
+from .systems import HasSystem, LinearSystem, TimeVaryingSystem
 
 __all__ = [
     "HasSystem",
     "LinearSystem",
+    "MemoryEstimate",
     "MemoryFunction",
+    "TimeVaryingSystem",
     "data",
     "errors",
+    "estimate_memory",
     "fit",
     "init",
     "learning",

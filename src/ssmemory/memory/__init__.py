@@ -1,16 +1,28 @@
-"""What does the state remember? The memory function and its capacity, exact."""
+"""What does the state remember? Exact where it can be; an estimate, with its error bar, where it cannot."""
 
+from ssmemory.memory.correlated import CorrelatedMemory, correlated_memory
+from ssmemory.memory.estimate import MemoryEstimate, estimate_memory
 from ssmemory.memory.function import memory_capacity, memory_function, perturbation_spread
+from ssmemory.memory.gated import GatedMemory, gated_memory, linear_attention_system
 from ssmemory.memory.horizon import HorizonBasis, HorizonMemory, horizon_bases, horizon_memory
+from ssmemory.memory.recording import record_states
 from ssmemory.memory.result import MemoryFunction
 
 __all__ = [
+    "CorrelatedMemory",
+    "GatedMemory",
     "HorizonBasis",
     "HorizonMemory",
+    "MemoryEstimate",
     "MemoryFunction",
+    "correlated_memory",
+    "estimate_memory",
+    "gated_memory",
     "horizon_bases",
     "horizon_memory",
+    "linear_attention_system",
     "memory_capacity",
     "memory_function",
     "perturbation_spread",
+    "record_states",
 ]
