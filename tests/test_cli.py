@@ -258,7 +258,7 @@ class Row(NamedTuple):
 
 
 ROWS = [
-    Row("no command", "", "Expected one of .*measure, advise, design, train"),
+    Row("no command", "", "Expected one of .*measure, advise, design, probe, train"),
     Row("command misspelt", "lst", r"expected one of measure, advise, .*, got 'lst'; did you mean 'list'\?"),
     Row("command unknown", "xyzzy", "expected one of measure, advise, .*, report, data, got 'xyzzy'; choose"),
     Row("nothing to measure", "measure", "Expected one of .*ring.*see ssmemory measure --help"),

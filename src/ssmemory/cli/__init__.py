@@ -13,6 +13,7 @@ import tyro
 
 from ssmemory.cli.evidence import data, list_names, report, run
 from ssmemory.cli.measure import MEASURE
+from ssmemory.cli.probe import probe
 from ssmemory.cli.setup import advise, design
 from ssmemory.cli.train import train
 from ssmemory.errors import SSMemoryError, reject_unknown
@@ -20,6 +21,7 @@ from ssmemory.errors import SSMemoryError, reject_unknown
 COMMANDS: dict[str, Callable[..., None]] = {
     "advise": advise,
     "design": design,
+    "probe": probe,
     "train": train,
     "run": run,
     "list": list_names,

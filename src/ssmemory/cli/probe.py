@@ -1,0 +1,114 @@
+"""`ssmemory probe`: what does a model of yours remember? An estimate, with its error bar."""
+
+from __future__ import annotations
+
+import importlib
+import json as json_format
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+
+from ssmemory.cli.pictures import save
+from ssmemory.errors import DataError, reject, require
+from ssmemory.memory import MemoryEstimate, estimate_memory, record_states
+
+
+def probe(
+    factory: Annotated[str, tyro.conf.Positional],
+    *,
+    layer: str | None = None,
+    weights: Path | None = None,
+    lags: int = 100,
+    steps: int = 20_000,
+    sequences: int = 1,
+    d_input: int = 1,
+    seed: int = 0,
+    plot: bool = False,
+    json: bool = False,
+    out: Path = Path("out"),
+) -> None:
+    """Estimate the memory of any torch module of yours, driven by white noise, with intervals.
+
+    Args:
+        factory: MODULE:FUNCTION, also of the folder you are in; called without arguments, it returns the module.
+        layer: dotted name of the layer whose output is the state; the model's own output if left out.
+        weights: a safetensors file with its weights.
+        lags: estimate lags 0 … lags − 1, in steps.
+        steps: of every sequence.
+        sequences: how many.
+        d_input: channels of the model's input; the noise drives the first one, the others are noise of their own.
+        seed: seeds the noise.
+        plot: draw the estimate to OUT/probe.png.
+        json: print JSON instead of the sentence.
+        out: folder for the picture.
+    """
+    model = _made(factory)
+    if weights is not None:
+        _load(model, weights)
+    model.eval()
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(sequences, steps, max(1, d_input), generator=generator, dtype=torch.float64)
+    like = next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
+    states = record_states(model, noise.to(like), layer=layer)
+    found = estimate_memory(states, noise[..., 0], lags, seed=seed)
+    if json:
+        record = {
+            "lags": found.lags.tolist(), "memory": found.values.tolist(), "interval": found.interval.tolist(),
+            "capacity": found.capacity, "capacity_interval": list(found.capacity_interval), "floor": found.floor,
+            "n_samples": found.n_samples, "d_state": found.d_state, "resolved_rank": found.resolved_rank,
+        }  # fmt: skip
+        print(json_format.dumps(record, indent=2))
+    else:
+        print(f"{factory}{f', {layer}' if layer else ''}: {found.describe()}")
+    if plot:
+        print(f"picture: {_picture(found, out / 'probe.png')}", file=sys.stderr if json else sys.stdout)
+
+
+def _made(factory: str) -> torch.nn.Module:
+    """Return the module that MODULE:FUNCTION makes."""
+    name, _, function = factory.partition(":")
+    fix = "name it as MODULE:FUNCTION, such as my_models:small"
+    if not name or not function:
+        reject("factory", expected="MODULE:FUNCTION", got=repr(factory), fix=fix)
+    sys.path.insert(0, "")
+    try:
+        make = getattr(importlib.import_module(name), function, None)
+    except ModuleNotFoundError as error:
+        reject("factory", expected=f"a module {name!r} to import", got=str(error), fix=fix)
+    finally:
+        sys.path.remove("")
+    if not callable(make):
+        reject("factory", expected=f"a function {function!r} in {name!r}", got="none of that name", fix=fix)
+    model = make()
+    if not isinstance(model, torch.nn.Module):
+        reject("factory", expected="a torch module returned", got=type(model).__name__, fix="return the module itself")
+    return model
+
+
+def _load(model: torch.nn.Module, path: Path) -> None:
+    import safetensors.torch
+
+    fix = "save the model's state_dict with safetensors; nothing that can run code is read"
+    try:
+        found = model.load_state_dict(safetensors.torch.load_file(path), strict=False)
+    except (OSError, safetensors.SafetensorError, RuntimeError) as error:
+        got = str(error).partition("\n")[0][:120]
+        reject(str(path), expected="safetensors with this model's weights", got=got, fix=fix, error=DataError)
+    if found.missing_keys or found.unexpected_keys:
+        got = f"{len(found.missing_keys)} missing, {len(found.unexpected_keys)} unknown: "
+        got += ", ".join([*found.missing_keys, *found.unexpected_keys][:3])
+        reject(str(path), expected="every weight of the model", got=got, fix=fix, error=DataError)
+
+
+def _picture(found: MemoryEstimate, path: Path) -> Path:
+    require("matplotlib", extra="plot", purpose="--plot")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = found.plot(figure.subplots(), label="estimate")
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.25)
+    return save(figure, path)
