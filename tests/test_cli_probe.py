@@ -54,7 +54,18 @@ def test_three_inputs_are_remembered(capsys):
 def test_in_words_with_weights_and_a_picture(capsys, tmp_path):
     weights = tmp_path / "w.safetensors"
     safetensors.torch.save_file({"mix.weight": torch.diag(torch.tensor([1.0, 1.0, 0.0]))}, weights)
-    words = ["probe", "probed_models:shift", "--layer", "mix", "--steps", "3000", "--lags", "8", "--weights", str(weights)]
+    words = [
+        "probe",
+        "probed_models:shift",
+        "--layer",
+        "mix",
+        "--steps",
+        "3000",
+        "--lags",
+        "8",
+        "--weights",
+        str(weights),
+    ]
     assert main([*words, "--plot"]) == 0
     said = capsys.readouterr().out
     assert said.startswith("probed_models:shift, mix: Remembers 2 inputs")

@@ -123,7 +123,7 @@ def test_batches():
         (SYSTEMS["s4d"], "far", {}, "teacher: expected"),
         (SYSTEMS["s4d"], [1.0] * 5, {"horizon": 4}, "teacher: expected at most horizon = 4 lags, got 5"),
         (SYSTEMS["s4d"], [1.0], {"input_autocovariance": [1.0, 2.0]}, "expected one that is positive definite"),
-        (SYSTEMS["s4d"], [1.0], {"input_autocovariance": [0.0]}, r"expected real numbers with r\(0\) > 0"),
+        (SYSTEMS["s4d"], [1.0], {"input_autocovariance": [0.0]}, r"expected r\(0\) > 0, got 0"),
         (LinearSystem.from_eigenvalues([0.5], B=[[1.0, 2.0]]), [1.0], {}, "expected one input channel, got 2"),
         (LinearSystem.from_eigenvalues([1 - 1e-7]), [1.0], {"input_autocovariance": [1.0]}, "give horizon="),
         ([0.5], [1.0], {}, "system: expected a LinearSystem, got list"),

@@ -145,7 +145,7 @@ def kernel_gradients(
         A, B_continuous, steps = _in_continuous_time(modes, to_eigenvalues, dt, discretization)
     return KernelGradients(
         residual,
-        float(energy(residual, None)) / 2,
+        energy(residual) / 2,
         modes.left_out(),
         _of_dtype(modes.gradient(modes.b), _row(system)),
         _of_dtype(modes.gradient(modes.c), system.B),

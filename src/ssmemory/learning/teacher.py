@@ -1,4 +1,4 @@
-"""What is to be learned, the input it is learned from, and how far back both are looked at."""
+"""What is to be learned, and by what."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float64
 from torch import Tensor
 
 from ssmemory.errors import reject
@@ -58,41 +57,6 @@ def one_input_system(system: Any, *, batched: bool = False) -> LinearSystem:
     return system
 
 
-class InputSpectrum:
-    """The power of the input over a window, on the circle that the window is laid on.
-
-    Multiplying the transforms of two kernels, padded to ``size``, by ``root`` makes their inner product
-    ``Σ_στ α_σ r(σ−τ) β‾_τ``: a Toeplitz form as a circulant one, exact for windows up to the horizon.
-
-    Args:
-        autocovariance: r(0), r(1), …, zero beyond; None for white input of unit variance.
-        horizon: steps of the window.
-
-    Raises:
-        InputError: not real numbers with r(0) > 0, or not the autocovariance of anything.
-    """
-
-    def __init__(self, autocovariance: Any, horizon: int) -> None:
-        r = torch.as_tensor(np.asarray(autocovariance, dtype=float))
-        fix = "give r(0), r(1), … of a stationary input, such as rho**tau"
-        if r.ndim != 1 or len(r) == 0 or not bool(torch.isfinite(r).all()) or not float(r[0]) > 0:
-            reject("input_autocovariance", expected="real numbers with r(0) > 0", got=str(r.tolist())[:60], fix=fix)
-        half = 1 << (max(horizon, len(r)) - 1).bit_length()
-        row = torch.zeros(2 * half, dtype=torch.float64)
-        row[: len(r)] = r
-        row[2 * half - len(r) + 1 :] = r[1:].flip(0)
-        power = torch.fft.fft(row).real
-        if float(power.min()) < -1e-6 * float(power.max()):
-            got = f"a spectral density down to {float(power.min() / power.max()):.1e} of its largest value"
-            reject("input_autocovariance", expected="one that is positive definite", got=got, fix=fix)
-        self.size, self.root = 2 * half, power.clamp(min=0).sqrt()
-
-    def rows(self, kernels: Tensor) -> Tensor:
-        """Return kernels (…, lags ≤ horizon) as vectors whose plain inner product is the weighted one."""
-        return torch.fft.fft(kernels.to(torch.complex128), n=self.size) * self.root / self.size**0.5
-
-
-def energy(kernel: Tensor, spectrum: InputSpectrum | None) -> Float64[Tensor, ""]:
-    """Return E|y|² of a kernel: ``‖α‖²`` for white input."""
-    row = kernel if spectrum is None else spectrum.rows(kernel)
-    return row.abs().square().sum()
+def energy(kernel: Tensor) -> float:
+    """Return ``‖α‖²``."""
+    return float(kernel.abs().square().sum())

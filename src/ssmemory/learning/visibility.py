@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +10,13 @@ import torch
 from jaxtyping import Complex, Float64
 from torch import Tensor
 
-from ssmemory.errors import reject
-from ssmemory.learning.teacher import InputSpectrum, energy, one_input_system, read_teacher
+from ssmemory.learning.teacher import energy, one_input_system, read_teacher
 from ssmemory.memory import horizon_bases
+from ssmemory.memory.circle import InputCircle, long_enough
 from ssmemory.ops.allpass import allpass_response
 from ssmemory.ops.precise import power
 from ssmemory.systems import InputNormalForm, LinearSystem, input_normal_form
 
-_LONGEST = 2**18  # lags that are written out where the input is correlated
 _BLOCK = 256  # lags that are projected at once
 
 
@@ -135,7 +133,7 @@ def see(system: LinearSystem, teacher: Any, *, horizon: int | None = None, input
     if horizon is None and input_autocovariance is None:
         return _for_ever(system, kernel)
     if horizon is None:
-        horizon = _long_enough(system, len(kernel))
+        horizon = long_enough(system, len(kernel))
     (basis,) = horizon_bases(system, horizon)
     rows, own = basis.rows, _responses(system, horizon)
     transform = own @ rows.mH
@@ -143,14 +141,14 @@ def see(system: LinearSystem, teacher: Any, *, horizon: int | None = None, input
     padded[: len(kernel)] = kernel
     white, target = rows, padded
     if input_autocovariance is not None:
-        spectrum = InputSpectrum(input_autocovariance, horizon)
+        spectrum = InputCircle(input_autocovariance, horizon)
         Q, R = torch.linalg.qr(spectrum.rows(rows).mT)
         rows, transform, target = Q.mT, transform @ R.mT, spectrum.rows(padded)
     coordinates = rows.conj() @ target
-    energies = energy(target - coordinates @ rows, None), energy(target, None)
+    energies = energy(target - coordinates @ rows), energy(target)
     given = coordinates if input_autocovariance is None else torch.linalg.solve(R, coordinates)  # in the white basis
     unseen = (padded - given @ white)[: len(kernel)]
-    return Sight(coordinates, transform, unseen, *map(float, energies))
+    return Sight(coordinates, transform, unseen, *energies)
 
 
 def _for_ever(system: LinearSystem, kernel: Tensor) -> Sight:
@@ -163,7 +161,7 @@ def _for_ever(system: LinearSystem, kernel: Tensor) -> Sight:
     turned = np.fft.fft(response, size)
     hidden = np.fft.ifft(turned.conj() * np.fft.fft(kernel.numpy(), size))[: len(kernel)]
     unseen = torch.from_numpy(np.fft.ifft(turned * np.fft.fft(hidden, size))[: len(kernel)])
-    total = float(energy(kernel, None))
+    total = energy(kernel)
     log = form.log_eigenvalues[counted].detach()
     coordinates = _projected(InputNormalForm(A, b.unsqueeze(-1), log), kernel.to(torch.complex128))
     return Sight(coordinates, _in_normal_form(system, A, b), unseen, float((np.abs(hidden) ** 2).sum()), total)
@@ -223,18 +221,6 @@ def _responses(system: LinearSystem, horizon: int) -> Tensor:
         state = torch.cat([state, own @ state], -1)
         own = own @ own
     return state[:, :horizon]
-
-
-def _long_enough(system: LinearSystem, length: int) -> int:
-    """Return a horizon beyond which the slowest response is below rounding."""
-    spectrum = system.spectrum()
-    spectrum.require_stable()
-    slowest = float(spectrum.log_eigenvalues.real[spectrum.counted].max())
-    needed = length + math.ceil(39 / -slowest)
-    if needed > _LONGEST:
-        fix = "give horizon=, the length of your sequences"
-        reject("system", expected="one that forgets within 2**18 steps, as correlated input needs", got=needed, fix=fix)
-    return needed
 
 
 def _each(system: LinearSystem) -> list[LinearSystem]:

@@ -6,24 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from jaxtyping import Complex, Float64, Int64
 from torch import Tensor
 
 from ssmemory.errors import reject
+from ssmemory.memory.circle import InputCircle, long_enough
 from ssmemory.memory.drawing import draw_memory
 from ssmemory.memory.function import read_lags
 from ssmemory.memory.horizon import LARGEST_CONDITION, horizon_bases
-from ssmemory.memory.powers import first_below
-from ssmemory.systems import LinearSystem, input_normal_form
+from ssmemory.systems import LinearSystem
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-_LONGEST = 2**18  # lags that are written out
-_FORGOTTEN = 1e-32  # energy of the responses left out without a horizon: amplitudes below rounding
-_NEGATIVE = 1e-10  # share of the largest spectral density by which it may be negative
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,13 +117,12 @@ def correlated_memory(
     if horizon is not None and furthest >= horizon >= 1:
         fix = "a window has no more lags than steps"
         reject("lags", expected=f"at most {horizon - 1}, within the horizon", got=furthest, fix=fix)
-    r = _read_autocovariance(input_autocovariance)
     if horizon is None:
-        horizon = _long_enough(system, furthest + 1)
-    circle = _Circle(r, horizon)
+        horizon = long_enough(system, furthest + 1)
+    circle = InputCircle(input_autocovariance, horizon)
     values, rank, condition = [], [], []
     for basis in horizon_bases(system, horizon):
-        found, spread = circle.memory(basis.rows)
+        found, spread = _on_circle(circle, basis.rows)
         values.append(found[wanted])
         rank.append(len(basis.rows))
         condition.append(max(spread, basis.condition) * spread)
@@ -139,69 +133,14 @@ def correlated_memory(
     )  # fmt: skip
 
 
-class _Circle:
-    """The Toeplitz form of an autocovariance as a circulant one, exact for kernels of up to ``horizon`` lags."""
-
-    def __init__(self, r: Tensor, horizon: int) -> None:
-        half = 1 << (max(horizon, len(r)) - 1).bit_length()
-        row = torch.zeros(2 * half, dtype=torch.float64)
-        row[: len(r)] = r
-        row[2 * half - len(r) + 1 :] = r[1:].flip(0)
-        density = torch.fft.fft(row).real
-        if float(density.min()) < -_NEGATIVE * float(density.max()):
-            got = f"a spectral density down to {float(density.min() / density.max()):.1e} of its largest value"
-            fix = "carry it on until it has died away, or use a biased sample autocovariance"
-            reject("input_autocovariance", expected="one that is positive definite", got=got, fix=fix)
-        self.size, self.variance, self.root = 2 * half, float(r[0]), density.clamp(min=0).sqrt()
-
-    def memory(self, rows: Complex[Tensor, "rank horizon"]) -> tuple[Float64[Tensor, " size"], float]:
-        """Return MF_R, right at the first ``horizon`` lags, and the condition number of the rows on the circle."""
-        turned = torch.fft.fft(rows, n=self.size) * self.root / self.size**0.5
-        Q, R = torch.linalg.qr(turned.mT)
-        singular = torch.linalg.svdvals(R)
-        spread = float(singular[0] / singular[-1]) if len(singular) else 1.0
-        if not spread**2 < LARGEST_CONDITION:  # rounding in the spectral density counts for its least values
-            fix = "add to r(0) the noise that the input has, or use fewer modes"
-            expected = f"a state covariance of a condition number below {LARGEST_CONDITION:.0e}"
-            reject("input_autocovariance", expected=expected, got=f"{spread**2:.1e}", fix=fix)
-        seen = torch.fft.fft(Q.mH * self.root) / self.size**0.5  # each direction with the input of each lag
-        return torch.view_as_real(seen).square().sum((0, -1)) / self.variance, spread
-
-
-def _read_autocovariance(given: Any) -> Float64[Tensor, " lags"]:
-    fix = "give r(0), r(1), … of a stationary input, such as rho**tau"
-    shown = " ".join(repr(given).split())[:60]
-    try:
-        r = given.detach().cpu() if isinstance(given, Tensor) else torch.from_numpy(np.array(given))
-    except (TypeError, ValueError):
-        reject("input_autocovariance", expected="real numbers", got=shown, fix=fix)
-    if r.is_complex():
-        reject("input_autocovariance", expected="real numbers", got="complex ones", fix=fix)
-    r = r.to(torch.float64)
-    if r.ndim != 1 or len(r) == 0:
-        reject("input_autocovariance", expected="one vector, a number a lag", got=f"shape {tuple(r.shape)}", fix=fix)
-    if not bool(torch.isfinite(r).all()):
-        got = f"{int((~torch.isfinite(r)).sum())} NaN or infinite"
-        reject("input_autocovariance", expected="finite numbers", got=got, fix=fix)
-    if not float(r[0]) > 0:
-        reject("input_autocovariance", expected="r(0) > 0", got=f"{float(r[0]):g}", fix=fix)
-    if len(r) > _LONGEST:
-        fix = "cut it where it has died away"
-        reject("input_autocovariance", expected=f"at most {_LONGEST} lags", got=len(r), fix=fix)
-    return r
-
-
-def _long_enough(system: LinearSystem, n_lags: int) -> int:
-    """Return a horizon that holds all lags, and beyond which no response is left."""
-    if not isinstance(system, LinearSystem):
-        reject("system", expected="a LinearSystem", got=type(system).__name__, fix="ask a layer for its .system()")
-    spectrum = system.spectrum()
-    spectrum.require_stable()
-    form = input_normal_form(spectrum)
-    eye = torch.eye(form.A.shape[-1], dtype=torch.complex128) * spectrum.counted.unsqueeze(-1)
-    forgotten = first_below(form, eye, torch.full(spectrum.rank.shape, _FORGOTTEN, dtype=torch.float64))
-    needed = max(n_lags, int(forgotten.max()), 1)
-    if needed > _LONGEST:
-        fix = "give horizon=, the length of your sequences"
-        reject("system", expected="one that forgets within 2**18 steps, as correlated input needs", got=needed, fix=fix)
-    return needed
+def _on_circle(circle: InputCircle, rows: Complex[Tensor, "rank horizon"]) -> tuple[Float64[Tensor, " size"], float]:
+    """Return MF_R, right at the first ``horizon`` lags, and the condition number of the rows on the circle."""
+    Q, R = torch.linalg.qr(circle.rows(rows).mT)
+    singular = torch.linalg.svdvals(R)
+    spread = float(singular[0] / singular[-1]) if len(singular) else 1.0
+    if not spread**2 < LARGEST_CONDITION:  # rounding in the spectral density counts for its least values
+        fix = "add to r(0) the noise that the input has, or use fewer modes"
+        expected = f"a state covariance of a condition number below {LARGEST_CONDITION:.0e}"
+        reject("input_autocovariance", expected=expected, got=f"{spread**2:.1e}", fix=fix)
+    seen = torch.fft.fft(Q.mH * circle.root) / circle.size**0.5  # each direction with the input of each lag
+    return torch.view_as_real(seen).square().sum((0, -1)) / circle.variance, spread
