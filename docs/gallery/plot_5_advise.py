@@ -22,9 +22,9 @@ print(advice.explain())
 # What was tried: a smaller approximation error against better conditioned modes.
 
 _, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
-for candidate in advice.candidates:
-    axes.plot(candidate.separation, candidate.approximation_error, "o", color="C0", markersize=5)
-    axes.annotate(candidate.spectrum, (candidate.separation, candidate.approximation_error), fontsize=7)
+for name in ("fourier", "peaks", "lin", "inv", "band"):
+    tried = [candidate for candidate in advice.candidates if candidate.spectrum == name]
+    axes.plot([c.separation for c in tried], [c.approximation_error for c in tried], "o", markersize=5, label=name)
 axes.plot(advice.separation, advice.approximation_error, "x", color="black", markersize=11, label="advised")
 axes.set(xscale="log", yscale="log", xlabel="condition number of the responses", ylabel="approximation error")
 axes.legend(frameon=False)

@@ -12,14 +12,14 @@ from ssmemory import init, learning
 
 teacher = torch.exp(-torch.arange(60, dtype=torch.float64) / 15)
 system = init.s4d_lin(16, dt=0.05)
-prediction = learning.predict(system, teacher, horizon=200, momentum=0.9)
+prediction = learning.predict(system, teacher, horizon=200)
 print(prediction.explain())
 
 lags = torch.arange(200)
 x = system.B.squeeze(-1).unsqueeze(-1) * torch.exp(system.log_modes.unsqueeze(-1) * lags)
 features = torch.cat([2 * x.real, -2 * x.imag])
 w = torch.zeros(len(features), dtype=torch.float64, requires_grad=True)
-descent, losses = torch.optim.SGD([w], lr=prediction.lr, momentum=0.9), []
+descent, losses = torch.optim.SGD([w], lr=prediction.lr), []
 target = torch.nn.functional.pad(teacher, (0, 140))
 for _ in range(300):
     loss = 0.5 * (w @ features - target).square().sum()
@@ -28,8 +28,8 @@ for _ in range(300):
     loss.backward()
     descent.step()
 
-predicted = prediction.modes.descent(range(300), lr=prediction.lr, momentum=0.9)
-print(f"largest difference: {float((predicted - torch.tensor(losses)).abs().max()):.1e}")
+predicted = prediction.modes.descent(range(300), lr=prediction.lr)
+print(f"largest difference: {float((predicted - torch.tensor(losses, dtype=torch.float64)).abs().max()):.1e}")
 
 _, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
 axes.plot(losses, linewidth=4, alpha=0.4, label="torch.optim.SGD")
