@@ -85,6 +85,7 @@ def test_a_trend_is_told_and_taken_away():
         (np.array([1.0, np.inf, 2.0]), {}, "x: expected finite numbers, NaN for gaps, got 1 infinite"),
         (np.array([1.0 + 1j, 2.0]), {}, "x: expected real numbers"),
         (NOISE[:50], {"length": 51}, "length: expected 2 … 50, the longest sequence, got 51"),
+        (np.zeros((5, 9)), {}, r"expected \(steps, channels\) with more steps than channels, got shape \(5, 9\)"),
         (np.zeros((2, 3, 4, 5)), {}, "x: expected one to three dimensions, got 4"),
         (
             [np.zeros((5, 2)), np.zeros((5, 3))],

@@ -131,6 +131,9 @@ def read_sequences(x: Any) -> list[Array]:
         parts = list(parts[0])
     if any(part.ndim not in (1, 2) for part in parts):
         reject("x", expected="one to three dimensions", got=f"{parts[0].ndim}", fix=fix)
+    if not ragged and parts[0].ndim == 2 and parts[0].shape[1] > parts[0].shape[0] > 0:
+        told = "for many sequences of one channel give (sequences, steps, 1), or a list of them"
+        reject("x", expected="(steps, channels) with more steps than channels", got=f"shape {parts[0].shape}", fix=told)
     sequences = [part[:, None] if part.ndim == 1 else part for part in parts]
     widths = {sequence.shape[1] for sequence in sequences}
     if len(widths) != 1 or widths == {0}:
