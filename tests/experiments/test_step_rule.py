@@ -5,8 +5,10 @@ import dataclasses
 import pytest
 import torch
 
+from ssmemory.experiments.pixels import Parts, load_sequences
 from ssmemory.experiments.step_rule import SIZES, page, run
-from ssmemory.experiments.step_rule.run import undamped
+from ssmemory.experiments.step_rule.run import _of_kind, undamped
+from ssmemory.init import autocorrelation
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +26,14 @@ def test_a_step_far_too_small_learns_nothing(results):
 
 def test_decorrelated_pixels_are_nearly_white(results):
     for row in results["summary"]["rows"]:
-        assert row["lambda_max"] < 1.6 if row["kind"] == "decorrelated" else row["lambda_max"] > 2
+        assert (row["lambda_max"] < 1.6) == (row["kind"] == "decorrelated")
         assert row["dt_rule"] == pytest.approx((row["length"] * row["lambda_max"]) ** -0.5)
+
+
+def test_autoregressive_sequences_have_the_correlation_of_their_filter():
+    images = load_sequences(Parts("digits", 8, 600, 50, 100))
+    red = autocorrelation(_of_kind(images, "autoregressive").training[0])
+    assert float(red.values[1]) == pytest.approx(0.9, abs=0.06)
 
 
 def test_nothing_decays():
@@ -36,5 +44,5 @@ def test_nothing_decays():
 
 def test_the_page(results):
     made = page(results)
-    assert len(made.tables[1].rows) == 4
+    assert len(made.tables[1].rows) == 6
     assert set(results["summary"]["claims"]) == {"A1", "R6"}

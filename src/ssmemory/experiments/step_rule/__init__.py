@@ -1,4 +1,4 @@
-"""Does the rule find the step? Every dt at several lengths, for pixels as they are and decorrelated."""
+"""Does the rule find the step? Every dt at several lengths, for pixels as they are, decorrelated, autoregressive."""
 
 from ssmemory.experiments.step_rule.config import SIZES, Config
 from ssmemory.experiments.step_rule.plot import page

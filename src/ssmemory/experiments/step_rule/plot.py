@@ -25,7 +25,8 @@ def page(results: Results) -> Page:
     config, data = results["config"], results["data"]
     intro = (
         f"One layer of S4D with S4D-Lin's frequencies, zero real parts and frozen eigenvalues reads {data['name']} "
-        "images one pixel a step and answers from the last step, at every dt; as the pixels are, and decorrelated. "
+        "images one pixel a step and answers from the last step, at every dt: pixels as they are, decorrelated, and "
+        "those filtered to be autoregressive. "
         f"{config['n_train']:,} training images, {config['epochs']} epochs, {len(config['seeds'])} seeds."
     )
     caption = "Test accuracy by dt, mean over the seeds, with dots for each; dashed: the rule, solid: unit variance."
