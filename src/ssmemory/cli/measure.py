@@ -14,8 +14,8 @@ import torch
 import tyro
 
 from ssmemory import nn
-from ssmemory.cli.pictures import save
-from ssmemory.errors import reject, require
+from ssmemory.cli.pictures import save_axes
+from ssmemory.errors import reject
 from ssmemory.init import INITIALISERS
 from ssmemory.memory import MemoryFunction, memory_function
 from ssmemory.systems import HasSystem, LinearSystem
@@ -175,16 +175,11 @@ def _as_record(memory: MemoryFunction, level: float) -> dict[str, Any]:
 
 
 def _picture(memories: dict[str, MemoryFunction], path: Path) -> Path:
-    require("matplotlib", extra="plot", purpose="--plot")
-    from matplotlib.figure import Figure
+    def draw(axes: Any) -> None:
+        for name, memory in memories.items():
+            memory.plot(axes, label=name)
 
-    figure = Figure(figsize=(7, 4.5), layout="constrained", dpi=130)
-    axes = figure.subplots()
-    for name, memory in memories.items():
-        memory.plot(axes, label=name)
-    axes.legend(frameon=False)
-    axes.grid(alpha=0.25)
-    return save(figure, path)
+    return save_axes(draw, path)
 
 
 MEASURE: dict[str, Callable[..., None]] = {_choice(name): _initialiser_command(name) for name in INITIALISERS}

@@ -11,9 +11,9 @@ from typing import Annotated
 import torch
 import tyro
 
-from ssmemory.cli.pictures import save
-from ssmemory.errors import DataError, reject, require
-from ssmemory.memory import MemoryEstimate, estimate_memory, record_states
+from ssmemory.cli.pictures import save_axes
+from ssmemory.errors import DataError, reject
+from ssmemory.memory import estimate_memory, record_states
 
 
 def probe(
@@ -64,7 +64,8 @@ def probe(
     else:
         print(f"{factory}{f', {layer}' if layer else ''}: {found.describe()}")
     if plot:
-        print(f"picture: {_picture(found, out / 'probe.png')}", file=sys.stderr if json else sys.stdout)
+        path = save_axes(lambda axes: found.plot(axes, label="estimate"), out / "probe.png")
+        print(f"picture: {path}", file=sys.stderr if json else sys.stdout)
 
 
 def _made(factory: str) -> torch.nn.Module:
@@ -101,14 +102,3 @@ def _load(model: torch.nn.Module, path: Path) -> None:
         got = f"{len(found.missing_keys)} missing, {len(found.unexpected_keys)} unknown: "
         got += ", ".join([*found.missing_keys, *found.unexpected_keys][:3])
         reject(str(path), expected="every weight of the model", got=got, fix=fix, error=DataError)
-
-
-def _picture(found: MemoryEstimate, path: Path) -> Path:
-    require("matplotlib", extra="plot", purpose="--plot")
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = found.plot(figure.subplots(), label="estimate")
-    axes.legend(frameon=False)
-    axes.grid(alpha=0.25)
-    return save(figure, path)

@@ -43,31 +43,31 @@ def study(
     return [pair["record"] for pair in sorted(found, key=lambda pair: pair["order"])]
 
 
-def study_results(
-    runs: list[Record], summary: Record, *, schema: str, size: str, config: Any, data: Record | None = None
-) -> Record:
-    """Return what goes into ``results.json``.
+def keep_results(
+    runs: list[Record], summary: Record, folder: Path, *, schema: str, sizes: dict[str, Any], config: Any,
+    data: Record | None = None,
+) -> Record:  # fmt: skip
+    """Write ``results.json`` of a study, atomically.
 
     Args:
         runs: the records.
         summary: "findings" and "claims", and what the figures need beside the runs.
+        folder: where to.
         schema: the schema's name.
-        size: the size's name, or "custom".
+        sizes: the known configurations by name; another one is "custom".
         config: the configuration.
         data: what is said of the data, if any were read.
 
     Returns:
-        The results.
+        What was written.
     """
-    return {
+    size = next((name for name, known in sizes.items() if known == config), "custom")
+    results = {
         "schema": schema, "size": size, "config": dataclasses.asdict(config), "data": data or {},
         "machine": machine(), "summary": summary, "runs": runs,
     }  # fmt: skip
-
-
-def size_of(config: Any, sizes: dict[str, Any]) -> str:
-    """Return the name of a configuration, or "custom"."""
-    return next((name for name, known in sizes.items() if known == config), "custom")
+    files.write_json(folder / "results.json", results)
+    return results
 
 
 def spread(values: Sequence[float]) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -43,7 +42,6 @@ class Candidate:
         condition: condition number of the covariance of its states on the data.
         separation: condition number of its responses, each of length 1: 1 for orthogonal ones.
         rank: state directions.
-        modes: the frequencies as a function of dt.
     """
 
     spectrum: str
@@ -55,7 +53,6 @@ class Candidate:
     condition: float
     separation: float
     rank: int
-    modes: Callable[[float], Tensor] = field(repr=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,15 +62,9 @@ class Advice:
     Attributes:
         system: the advised system in discrete time, B = 1 in continuous time.
         A: (d_state/2,) its continuous eigenvalues; real parts exactly 0 where nothing decays.
-        dt: the advised step.
         dt_rule: ``1/sqrt(L λ_max)``.
         discretization: the rule that A is sampled by.
-        decay: −Re(log λ) · L: how many e-foldings a mode loses over the window.
-        spectrum: which frequencies.
-        approximation_error: share of a window's variance that the state does not hold.
-        condition: condition number of the covariance of the states on these data.
-        separation: condition number of the responses, each of length 1: 1 for orthogonal ones.
-        variance: of the states on these data at the advised step, the mean over the modes.
+        chosen: the candidate that is advised.
         rule_variance: the states' variance at the rule's step.
         candidates: everything that was tried.
         max_condition: the largest separation that was asked for.
@@ -84,15 +75,9 @@ class Advice:
 
     system: LinearSystem
     A: Complex[Tensor, " n"]
-    dt: float
     dt_rule: float
     discretization: Discretization
-    decay: float
-    spectrum: str
-    approximation_error: float
-    condition: float
-    separation: float
-    variance: float
+    chosen: Candidate
     rule_variance: float
     candidates: tuple[Candidate, ...]
     max_condition: float
@@ -104,6 +89,41 @@ class Advice:
     def length(self) -> int:
         """L, steps of the window."""
         return self.autocorrelation.length
+
+    @property
+    def dt(self) -> float:
+        """The advised step."""
+        return self.chosen.dt
+
+    @property
+    def decay(self) -> float:
+        """−Re(log λ) · L: how many e-foldings a mode loses over the window."""
+        return self.chosen.decay
+
+    @property
+    def spectrum(self) -> str:
+        """Which frequencies."""
+        return self.chosen.spectrum
+
+    @property
+    def approximation_error(self) -> float:
+        """The share of a window's variance that the state does not hold."""
+        return self.chosen.approximation_error
+
+    @property
+    def condition(self) -> float:
+        """Condition number of the covariance of the states on these data."""
+        return self.chosen.condition
+
+    @property
+    def separation(self) -> float:
+        """Condition number of the responses, each of length 1: 1 for orthogonal ones."""
+        return self.chosen.separation
+
+    @property
+    def variance(self) -> float:
+        """Of the states on these data at the advised step, the mean over the modes."""
+        return self.chosen.variance
 
     def memory(self) -> HorizonMemory:
         """Return the memory of the advised system over the window, from an empty state."""
@@ -216,9 +236,7 @@ class Advice:
         axes.set_xlim(left=0)
 
     def _draw_power(self, axes: Any) -> None:
-        taper = 1 - torch.arange(self.length, dtype=torch.float64) / self.length
-        r = self.autocorrelation.values * taper
-        density = torch.fft.rfft(torch.cat([r, r.new_zeros(1), r[1:].flip(0)])).real.clamp(min=1e-6)
+        density = self.autocorrelation.density().clamp(min=1e-6)
         axes.plot(torch.linspace(0, math.pi, len(density)), density, color="#1f5fa8", linewidth=1.0)
         frequencies = self.system.log_modes.imag  # type: ignore[union-attr]
         at = density[(frequencies / math.pi * (len(density) - 1)).round().long().clamp(0, len(density) - 1)]

@@ -46,6 +46,17 @@ class Autocorrelation:
         below = torch.nonzero(self.values < 1 / np.e)
         return int(below[0]) if len(below) else self.length
 
+    def density(self) -> Float64[Tensor, " half"]:
+        """Return the data's power at the frequencies πk/L, k = 0 … L, tapered so that it is not negative.
+
+        Returns:
+            (L + 1,) the transform of ``r(τ) (1 − τ/L)``.
+        """
+        taper = 1 - torch.arange(self.length, dtype=torch.float64) / self.length
+        r = self.values * taper
+        circle = torch.cat([r, r.new_zeros(1), r[1:].flip(0)])
+        return torch.fft.rfft(circle).real.clamp(min=0)
+
 
 def autocorrelation(
     x: Any, *, length: int | None = None, center: bool = True, detrend: bool = False

@@ -105,8 +105,9 @@ def from_data(
     tried = [
         candidate
         for name in names
+        for modes in [_modes(name, d_state, found, discretization)]
         for amount in decays
-        for candidate in _tried(name, amount, d_state, data, rule, discretization)
+        for candidate in _tried(name, modes, amount, data, rule, discretization)
     ]
     if not tried:
         fix = "use a smaller d_state or a longer window"
@@ -115,11 +116,10 @@ def from_data(
     A = torch.complex(torch.full((pairs,), -best.decay / L / best.dt, dtype=torch.float64), best.frequencies / best.dt)
     A = _met(A, best, discretization)
     system = LinearSystem.from_continuous(A, dt=best.dt, discretization=discretization, conj_sym=True)
+    at_rule = _modes(best.spectrum, d_state, found, discretization)(rule)
     return Advice(
-        system=system, A=A, dt=best.dt, dt_rule=rule, discretization=discretization, decay=best.decay,
-        spectrum=best.spectrum, approximation_error=best.approximation_error, condition=best.condition,
-        separation=best.separation,
-        variance=best.variance, rule_variance=data.state_variance(best.modes(rule), best.decay, rule, discretization),
+        system=system, A=A, dt_rule=rule, discretization=discretization, chosen=best,
+        rule_variance=data.state_variance(at_rule, best.decay, rule, discretization),
         candidates=tuple(tried), max_condition=max_condition, autocorrelation=found,
         sampling_rate=sampling_rate, unit=unit,
     )  # fmt: skip
@@ -142,13 +142,6 @@ class _Window:
         """Return the diagonal of `gram`."""
         turned = torch.fft.fft(rows, n=2 * self.length)
         return (turned.abs().square() @ self.power) / (2 * self.length)
-
-    def density(self) -> Float64[Tensor, " half"]:
-        """Return the data's power at the frequencies πk/L, k = 0 … L, tapered so that it is not negative."""
-        taper = 1 - torch.arange(self.length, dtype=torch.float64) / self.length
-        r = torch.fft.ifft(self.power).real[: self.length] * taper
-        circle = torch.cat([r, r.new_zeros(1), r[1:].flip(0)])
-        return torch.fft.rfft(circle).real.clamp(min=0)
 
     def state_variance(self, frequencies: Tensor, decay: float, dt: float, discretization: Discretization) -> float:
         """Return E|x_n|² at the end of a window, the mean over the modes, B = 1 in continuous time."""
@@ -175,25 +168,25 @@ def _met(A: Tensor, best: Candidate, discretization: Discretization) -> Tensor:
     return torch.complex(torch.zeros_like(met.real), met.imag) if best.decay == 0 else met
 
 
-def _modes(name: str, d_state: int, data: _Window, discretization: Discretization) -> Modes:
+def _modes(name: str, d_state: int, found: Autocorrelation, discretization: Discretization) -> Modes:
     """Return the frequencies a step, as a function of dt."""
-    n, L = torch.arange(d_state // 2, dtype=torch.float64), data.length
+    n, L = torch.arange(d_state // 2, dtype=torch.float64), found.length
     if name == "fourier":
         return lambda dt: 2 * math.pi * n / L
     if name == "peaks":
-        strongest = _peaks(data, d_state // 2)
+        strongest = _peaks(found, d_state // 2)
         return lambda dt: strongest
     if name == "band":
-        fixed = _spread(data.density(), d_state // 2)
+        fixed = _spread(found.density(), d_state // 2)
         return lambda dt: fixed
     make = s4d_lin if name == "lin" else s4d_inv
     return lambda dt: make(d_state, dt, discretization=discretization).log_modes.imag  # type: ignore[union-attr]
 
 
-def _peaks(data: _Window, count: int) -> Tensor:
+def _peaks(found: Autocorrelation, count: int) -> Tensor:
     """Return the frequencies 2πk/L with the most power: as far apart as orthogonal ones are."""
-    L = data.length
-    density = data.density()[0 : 2 * ((L - 1) // 2) + 1 : 2].clone()  # at 2πk/L below the Nyquist frequency
+    L = found.length
+    density = found.density()[0 : 2 * ((L - 1) // 2) + 1 : 2].clone()  # at 2πk/L below the Nyquist frequency
     density[0] /= 2  # a real mode holds one direction, the others two
     chosen = density.topk(min(count, len(density))).indices.sort().values
     return 2 * math.pi / L * chosen.double()
@@ -212,21 +205,20 @@ def _spread(density: Tensor, count: int) -> Tensor:
 
 
 def _tried(
-    name: str, decay: float, d_state: int, data: _Window, rule: float, discretization: Discretization
+    name: str, modes: Modes, decay: float, data: _Window, rule: float, discretization: Discretization
 ) -> Iterator[Candidate]:
     """Yield the spectrum at the step of unit variance, and at the rule's where its frequencies depend on the step."""
-    modes = _modes(name, d_state, data, discretization)
     unit = _unit_variance_dt(modes, decay, data, rule, discretization)
     for dt in (unit,) if torch.equal(modes(unit), modes(rule)) else (unit, rule):
-        candidate = _at_step(name, decay, modes, dt, data, discretization)
+        candidate = _at_step(name, decay, modes(dt), dt, data, discretization)
         if candidate is not None:
             yield candidate
 
 
 def _at_step(
-    name: str, decay: float, modes: Modes, dt: float, data: _Window, discretization: Discretization
+    name: str, decay: float, frequencies: Tensor, dt: float, data: _Window, discretization: Discretization
 ) -> Candidate | None:
-    logs, B = _discrete(modes(dt), decay / data.length, dt, discretization)
+    logs, B = _discrete(frequencies, decay / data.length, dt, discretization)
     system = LinearSystem.from_log_eigenvalues(logs, B, conj_sym=True)
     counted = system.spectrum().counted
     lags = torch.arange(data.length, dtype=torch.float64)
@@ -243,8 +235,8 @@ def _at_step(
     condition = float(rates[-1] / rates[0]) if float(rates[0]) > 0 else math.inf
     error = min(max(1 - captured, 0.0), 1.0)
     separation = float(apart[-1] / apart[0])
-    variance = data.state_variance(modes(dt), decay, dt, discretization)
-    return Candidate(name, decay, dt, variance, modes(dt), error, condition, separation, int(counted.sum()), modes)
+    variance = data.state_variance(frequencies, decay, dt, discretization)
+    return Candidate(name, decay, dt, variance, frequencies, error, condition, separation, int(counted.sum()))
 
 
 def _unit_variance_dt(modes: Modes, decay: float, data: _Window, rule: float, discretization: Discretization) -> float:

@@ -1,7 +1,8 @@
 """What can gradients see of it? Visibility, the rates and curves of learning, gradients lag by lag."""
 
-from ssmemory.learning.by_lag import LayerGradient, gradient_by_lag
+from ssmemory.learning.by_lag import gradient_by_lag
 from ssmemory.learning.gradients import KernelGradients, LagGradient, kernel_gradients, step_reach
+from ssmemory.learning.layer_gradient import LayerGradient
 from ssmemory.learning.predict import Prediction, predict
 from ssmemory.learning.readout import ReadoutModes, readout_modes
 from ssmemory.learning.visibility import reachable_loss, residual_kernel, visible_fraction

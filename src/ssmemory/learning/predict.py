@@ -11,9 +11,9 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from ssmemory.errors import reject
-from ssmemory.learning.readout import ReadoutModes, readout_modes
-from ssmemory.learning.teacher import read_teacher
-from ssmemory.learning.visibility import residual_kernel
+from ssmemory.learning.readout import ReadoutModes, modes_of
+from ssmemory.learning.teacher import one_input_system, read_teacher
+from ssmemory.learning.visibility import see
 from ssmemory.systems import LinearSystem
 
 _MOST_STEPS = 2**40
@@ -153,14 +153,13 @@ def predict(
         It will be not learned: the state shows 1.17 % of the teacher's energy, and no training of the readout goes below a loss of 0.494 (from 0.5).
     """  # noqa: E501
     kernel = read_teacher(teacher, horizon)
-    options = {"horizon": horizon, "input_autocovariance": input_autocovariance}
-    modes = readout_modes(system, kernel, whitened=whitened, **options)
+    seen = see(one_input_system(system), kernel, horizon=horizon, input_autocovariance=input_autocovariance)
+    modes = modes_of(system, seen, whitened=whitened, from_readout=False)
     learning = modes.rates[modes.rates > 1e-12 * modes.rates.max()]
     best = 2 / float(learning.max() + learning.min())
     chosen = best if lr is None else lr
     modes.descent([0], lr=chosen, momentum=momentum)  # refuses what is out of range
-    unseen = residual_kernel(system, kernel, **options)
-    return Prediction(modes, kernel, unseen, int(system.rank), horizon, chosen, momentum)
+    return Prediction(modes, kernel, seen.unseen, int(system.rank), horizon, chosen, momentum)
 
 
 def _median_lag(kernel: Float64[Tensor, " lags"]) -> int:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from ssmemory.errors import reject
 from ssmemory.learning.teacher import one_input_system
-from ssmemory.learning.visibility import see
+from ssmemory.learning.visibility import Sight, see
 from ssmemory.systems import LinearSystem
 
 
@@ -167,6 +167,11 @@ def readout_modes(
     """
     system = one_input_system(system)
     seen = see(system, teacher, horizon=horizon, input_autocovariance=input_autocovariance)
+    return modes_of(system, seen, whitened=whitened, from_readout=from_readout)
+
+
+def modes_of(system: LinearSystem, seen: Sight, *, whitened: bool, from_readout: bool) -> ReadoutModes:
+    """Return the modes of a teacher that was seen already; the arguments are those of `readout_modes`."""
     transform = seen.transform
     start = _readout(system) @ transform if from_readout else torch.zeros_like(seen.coordinates)
     if whitened:

@@ -27,14 +27,14 @@ class Sight:
     Attributes:
         coordinates: (rank,) of the teacher's projection, in an orthonormal basis of what the state responds with.
         transform: (modes, rank) the responses of the state's own coordinates in that basis.
-        unseen: (T,) ``α* − Π α*`` over the teacher's lags.
+        unseen: (T,) ``α* − Π α*`` over the teacher's lags; real for a real teacher of a real system.
         unseen_energy: E|y* − Π y*|², over all lags.
         teacher_energy: E|y*|².
     """
 
     coordinates: Complex[Tensor, " rank"]
     transform: Complex[Tensor, "modes rank"]
-    unseen: Complex[Tensor, " lags"]
+    unseen: Tensor
     unseen_energy: float
     teacher_energy: float
 
@@ -122,9 +122,7 @@ def residual_kernel(
         (T,) real for a real teacher of a real system, else complex.
     """
     given = {"horizon": horizon, "input_autocovariance": input_autocovariance}
-    unseen = see(one_input_system(system), teacher, **given).unseen
-    real = system.conj_sym or (system.A is not None and not system.A.is_complex())
-    return unseen.real if real and not torch.as_tensor(teacher).is_complex() else unseen
+    return see(one_input_system(system), teacher, **given).unseen
 
 
 def see(system: LinearSystem, teacher: Any, *, horizon: int | None = None, input_autocovariance: Any = None) -> Sight:
@@ -148,7 +146,7 @@ def see(system: LinearSystem, teacher: Any, *, horizon: int | None = None, input
     energies = energy(target - coordinates @ rows), energy(target)
     given = coordinates if input_autocovariance is None else torch.linalg.solve(R, coordinates)  # in the white basis
     unseen = (padded - given @ white)[: len(kernel)]
-    return Sight(coordinates, transform, unseen, *energies)
+    return Sight(coordinates, transform, _real_if(system, kernel, unseen), *energies)
 
 
 def _for_ever(system: LinearSystem, kernel: Tensor) -> Sight:
@@ -164,7 +162,14 @@ def _for_ever(system: LinearSystem, kernel: Tensor) -> Sight:
     total = energy(kernel)
     log = form.log_eigenvalues[counted].detach()
     coordinates = _projected(InputNormalForm(A, b.unsqueeze(-1), log), kernel.to(torch.complex128))
-    return Sight(coordinates, _in_normal_form(system, A, b), unseen, float((np.abs(hidden) ** 2).sum()), total)
+    transform, lost = _in_normal_form(system, A, b), float((np.abs(hidden) ** 2).sum())
+    return Sight(coordinates, transform, _real_if(system, kernel, unseen), lost, total)
+
+
+def _real_if(system: LinearSystem, kernel: Tensor, unseen: Tensor) -> Tensor:
+    """Return the real part, of a real teacher of a real system."""
+    real = system.conj_sym or (system.A is not None and not system.A.is_complex())
+    return unseen.real if real and not kernel.is_complex() else unseen
 
 
 def _projected(form: InputNormalForm, kernel: Tensor) -> Tensor:

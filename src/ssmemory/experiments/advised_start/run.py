@@ -11,10 +11,10 @@ from typing import Any
 import scipy.stats
 import torch
 
-from ssmemory import files, init
+from ssmemory import init
 from ssmemory.experiments.advised_start.config import SIZES, Config
 from ssmemory.experiments.advised_start.tasks import Task, load_task
-from ssmemory.experiments.study import size_of, spread, study, study_results
+from ssmemory.experiments.study import keep_results, spread, study
 from ssmemory.experiments.sweep import Record
 from ssmemory.fit import TrainConfig, train
 from ssmemory.init import Advice
@@ -47,9 +47,7 @@ def run(config: Config, folder: Path, *, cache: Path | None = None, source: Path
     told = {name: found.to_record() | {"explained": found.explain()} for name, found in advice.items()}
     summary = summarise(runs, config) | {"advice": told}
     data = {name: task.about for name, task in tasks.items()}
-    results = study_results(runs, summary, schema=SCHEMA, size=size_of(config, SIZES), config=config, data=data)
-    files.write_json(folder / "results.json", results)
-    return results
+    return keep_results(runs, summary, folder, schema=SCHEMA, sizes=SIZES, config=config, data=data)
 
 
 def measure(

@@ -10,12 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssmemory import files
 from ssmemory.experiments.extending_memory.config import SIZES, Config
 from ssmemory.experiments.extending_memory.findings import summarise
 from ssmemory.experiments.extending_memory.layer import METHODS, Method, train
 from ssmemory.experiments.longest_memory.run import KAPPA, spectrum
-from ssmemory.experiments.study import size_of, study, study_results
+from ssmemory.experiments.study import keep_results, study
 from ssmemory.experiments.sweep import Record
 from ssmemory.learning import reachable_loss
 from ssmemory.memory import memory_function
@@ -41,9 +40,7 @@ def run(config: Config, folder: Path, *, cache: Path | None = None, source: Path
     jobs = [(method, lag, seed) for seed in config.seeds for lag in config.lags for method in METHODS]
     records = study(measure, jobs, config, folder, processes=config.processes)
     runs = [{**record["about"], **row} for record in records for row in record["rows"]]
-    results = study_results(runs, summarise(runs, config), schema=SCHEMA, size=size_of(config, SIZES), config=config)
-    files.write_json(folder / "results.json", results)
-    return results
+    return keep_results(runs, summarise(runs, config), folder, schema=SCHEMA, sizes=SIZES, config=config)
 
 
 def starts(config: Config, seed: int) -> tuple[Tensor, Tensor]:

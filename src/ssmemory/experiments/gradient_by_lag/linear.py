@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.signal import lfilter
 
+from ssmemory.experiments.driven import driven
 from ssmemory.learning import readout_modes, visible_fraction
 from ssmemory.systems import LinearSystem
 
@@ -41,9 +41,7 @@ def measure_case(name: str, lag: int, samples: int, seed: int) -> dict[str, Any]
     modes = readout_modes(system, teacher)
     assert system.log_modes is not None
     u = np.random.default_rng(seed).standard_normal(2 * samples)
-    poles, B = system.log_modes.exp().numpy(), system.B.squeeze(-1).numpy()
-    states = np.stack([lfilter([b], [1, -p], u.astype(complex)) for p, b in zip(poles, B, strict=True)], -1)
-    x, y = np.concatenate([states.real, states.imag], -1), np.concatenate([np.zeros(lag), u[:-lag]])
+    x, y = driven(system, u), np.concatenate([np.zeros(lag), u[:-lag]])
     seen, fresh = slice(10 * lag, samples), slice(samples, None)
     w = np.linalg.lstsq(x[seen], y[seen], rcond=1e-7)[0]
     reach = float(system.log_modes.real.max().exp() ** lag)

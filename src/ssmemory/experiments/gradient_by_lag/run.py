@@ -7,12 +7,11 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from ssmemory import files
 from ssmemory.experiments.gradient_by_lag.config import SIZES, Config
 from ssmemory.experiments.gradient_by_lag.deep import measure_network
 from ssmemory.experiments.gradient_by_lag.linear import CASES, measure_case
 from ssmemory.experiments.pixels import Images, Parts, load_sequences
-from ssmemory.experiments.study import size_of, spread, study, study_results
+from ssmemory.experiments.study import keep_results, spread, study
 from ssmemory.experiments.sweep import Record
 
 SCHEMA = "ssmemory/gradient-by-lag/1"
@@ -39,11 +38,9 @@ def run(config: Config, folder: Path, *, cache: Path | None = None, source: Path
     jobs += [("deep", dt, seed) for seed in config.seeds for dt in config.steps]
     here = functools.partial(measure, images=images, folder=folder / "runs")
     runs = study(here, jobs, config, folder)
-    results = study_results(
-        runs, summarise(runs), schema=SCHEMA, size=size_of(config, SIZES), config=config, data=images.described()
+    return keep_results(
+        runs, summarise(runs), folder, schema=SCHEMA, sizes=SIZES, config=config, data=images.described()
     )
-    files.write_json(folder / "results.json", results)
-    return results
 
 
 def measure(config: Config, kind: str, what: Any, seed: int, *, images: Images, folder: Path) -> Record:

@@ -11,11 +11,10 @@ import torch
 from scipy.linalg import toeplitz
 from scipy.signal import lfilter
 
-from ssmemory import files
 from ssmemory.experiments.imaginary_parts.config import SIZES, Config
 from ssmemory.experiments.imaginary_parts.descent import adam_steps, descended, descent_steps, problems_of
 from ssmemory.experiments.imaginary_parts.findings import ALL, OWN, summarise
-from ssmemory.experiments.study import size_of, study, study_results
+from ssmemory.experiments.study import keep_results, study
 from ssmemory.experiments.sweep import Record
 from ssmemory.learning import ReadoutModes, predict, readout_modes
 from ssmemory.nn import S4D
@@ -42,10 +41,8 @@ def run(config: Config, folder: Path, *, cache: Path | None = None, source: Path
     """
     del cache, source
     jobs = [(spacing, seed) for seed in config.seeds for spacing in config.spacings]
-    runs = study(measure, jobs, config, folder, processes=2 if len(jobs) > 6 else 1)
-    results = study_results(runs, summarise(runs, config), schema=SCHEMA, size=size_of(config, SIZES), config=config)
-    files.write_json(folder / "results.json", results)
-    return results
+    runs = study(measure, jobs, config, folder)
+    return keep_results(runs, summarise(runs, config), folder, schema=SCHEMA, sizes=SIZES, config=config)
 
 
 def spectrum(config: Config, spacing: float) -> LinearSystem:

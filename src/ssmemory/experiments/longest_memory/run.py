@@ -12,9 +12,9 @@ import torch
 from scipy.signal import lfilter
 from torch import Tensor
 
-from ssmemory import files
+from ssmemory.experiments.driven import driven
 from ssmemory.experiments.longest_memory.config import SIZES, Config
-from ssmemory.experiments.study import size_of, spread, study, study_results
+from ssmemory.experiments.study import keep_results, spread, study
 from ssmemory.experiments.sweep import Record
 from ssmemory.learning import predict
 from ssmemory.memory import memory_function
@@ -39,9 +39,7 @@ def run(config: Config, folder: Path, *, cache: Path | None = None, source: Path
     del cache, source
     jobs = [(reach, name, seed) for seed in config.seeds for name in teachers(config) for reach in config.reaches]
     runs = study(measure, jobs, config, folder)
-    results = study_results(runs, summarise(runs, config), schema=SCHEMA, size=size_of(config, SIZES), config=config)
-    files.write_json(folder / "results.json", results)
-    return results
+    return keep_results(runs, summarise(runs, config), folder, schema=SCHEMA, sizes=SIZES, config=config)
 
 
 def spectrum(d_state: int, reach: int) -> LinearSystem:
@@ -68,7 +66,7 @@ def measure(config: Config, reach: int, name: str, seed: int) -> Record:
     foreseen = predict(system, teacher, momentum=config.momentum)
     rng = np.random.default_rng(seed)
     u = rng.standard_normal(2 * config.samples + 8 * reach + len(teacher))
-    x, y = _states(system, u), lfilter(teacher.numpy(), [1.0], u)
+    x, y = driven(system, u), lfilter(teacher.numpy(), [1.0], u)
     start = len(u) - 2 * config.samples
     seen, fresh = slice(start, start + config.samples), slice(start + config.samples, None)
     X, Y = torch.from_numpy(x[seen]), torch.from_numpy(y[seen])
@@ -83,15 +81,6 @@ def measure(config: Config, reach: int, name: str, seed: int) -> Record:
         "training": losses, "memory_at_last_lag": float(memory_function(system, [lag]).values),
         "gradient": _first_gradient(X, Y, u[seen.start - lag : seen.stop - lag]),
     }  # fmt: skip
-
-
-def _states(system: LinearSystem, u: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Return (steps, d_state): 2 Re x and −2 Im x."""
-    assert system.log_modes is not None
-    poles, B = system.log_modes.exp().numpy(), system.B.squeeze(-1).numpy()
-    modes = [lfilter([b], [1, -pole], u.astype(complex)) for pole, b in zip(poles, B, strict=True)]
-    x = 2 * np.stack(modes, -1)
-    return np.concatenate([x.real, -x.imag], -1)
 
 
 def _descended(X: Tensor, Y: Tensor, lr: float, config: Config) -> tuple[Tensor, list[float]]:

@@ -13,10 +13,10 @@ import torch
 from scipy.signal import lfilter
 from torch import Tensor
 
-from ssmemory import files, init
+from ssmemory import init
 from ssmemory.experiments.pixels import Images, Parts, load_sequences
 from ssmemory.experiments.step_rule.config import SIZES, Config
-from ssmemory.experiments.study import size_of, study, study_results
+from ssmemory.experiments.study import keep_results, study
 from ssmemory.experiments.sweep import Record, accuracy
 from ssmemory.fit import TrainConfig, train
 from ssmemory.nn import Backbone, BackboneConfig
@@ -62,9 +62,7 @@ def run(config: Config, folder: Path, *, cache: Path | None = None, source: Path
     ]
     summary = summarise(runs, rows)
     data = next(iter(sets.values())).described()
-    results = study_results(runs, summary, schema=SCHEMA, size=size_of(config, SIZES), config=config, data=data)
-    files.write_json(folder / "results.json", results)
-    return results
+    return keep_results(runs, summary, folder, schema=SCHEMA, sizes=SIZES, config=config, data=data)
 
 
 def _of_kind(images: Images, kind: str) -> Images:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ssmemory import files
-from ssmemory.experiments.study import size_of, study, study_results
+from ssmemory.experiments.study import keep_results, study
 from ssmemory.experiments.zero_real_part.config import SIZES, Config
 from ssmemory.experiments.zero_real_part.findings import summarise
 from ssmemory.experiments.zero_real_part.measure import HELD, STEPS, measure
@@ -30,9 +29,7 @@ def run(config: Config, folder: Path, *, cache: Path | None = None, source: Path
     del cache, source
     wanted = jobs(config)
     runs = study(measure, wanted, config, folder, processes=1 if len(wanted) < _FEW else 2)
-    results = study_results(runs, summarise(runs, config), schema=SCHEMA, size=size_of(config, SIZES), config=config)
-    files.write_json(folder / "results.json", results)
-    return results
+    return keep_results(runs, summarise(runs, config), folder, schema=SCHEMA, sizes=SIZES, config=config)
 
 
 def jobs(config: Config) -> list[tuple[Any, ...]]:
