@@ -128,14 +128,14 @@ CASES = (
             "S5", lambda: nn.S5(D_MODEL, 128), 4096, batch, 2 * D_MODEL * 128 * 2,
             {"loop": (with_loop("ssmemory.nn.diagonal_mimo", "diagonal_mimo_ssm"), 5), "s5-pytorch": (theirs, 5)},
         )
-        for batch in (4, 16)
+        for batch in (4, 12, 16)
     ),
     *(
         Case(
             "LRU", lambda: nn.LRU(D_MODEL, 128), 4096, batch, 2 * D_MODEL * 128 * 2,
             {"loop": (with_loop("ssmemory.nn.diagonal_mimo", "diagonal_mimo_ssm"), 5)},
         )
-        for batch in (4, 16)
+        for batch in (4, 12, 16)
     ),
     Case(
         "linear RNN", lambda: nn.LinearRNN(D_MODEL, 64), 4096, 4, 2 * 64 * (2 * D_MODEL + 64),

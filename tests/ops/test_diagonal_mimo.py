@@ -41,6 +41,16 @@ def test_values_and_gradients_are_those_of_the_naive_twin(modes, lengths):
         torch.testing.assert_close(got, one, rtol=1e-11, atol=1e-11)
 
 
+def test_a_signal_laid_out_channel_by_channel_is_read_as_any_other():
+    given = arguments(5)
+    u, *others = given
+    by_channel = u.detach().mT.contiguous().mT.requires_grad_()
+    assert not by_channel.is_contiguous()
+    wanted = results(diagonal_mimo_ssm, given, ENDS)
+    for got, one in zip(results(diagonal_mimo_ssm, [by_channel, *others], ENDS), wanted, strict=True):
+        torch.testing.assert_close(got, one, rtol=1e-11, atol=1e-11)
+
+
 def test_the_naive_twin_is_the_definition():
     u, log, B, C, D, state = (x.detach() for x in arguments(5))
     x, expected = state, []

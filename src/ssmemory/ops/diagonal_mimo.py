@@ -118,7 +118,7 @@ class _Compiled(torch.autograd.Function):
         _clear(x, steps)
         ctx.save_for_backward(u, x, entering, reading, D, state)
         ctx.kept = steps, poles
-        return (x @ reading.mT).addcmul_(D, u), pairs(last, state)
+        return _added(D * u, x, reading.mT), pairs(last, state)
 
     @staticmethod
     @once_differentiable
@@ -128,12 +128,19 @@ class _Compiled(torch.autograd.Function):
         grad_v, adjoint = grad_y @ reading, rows(grad_last).astype(np.float64)
         grad_log = scan_backward(grad_v.numpy(), x.numpy(), rows(state), steps, poles, adjoint, grad_v.numpy())
         _clear(grad_v, steps)
-        grad_u = (grad_v @ entering.mT).addcmul_(D, grad_y) if wanted[0] else None
+        grad_u = _added(D * grad_y, grad_v, entering.mT) if wanted[0] else None
         grad_entering = u.flatten(0, 1).mT @ grad_v.flatten(0, 1) if wanted[2] else None
         grad_reading = grad_y.flatten(0, 1).mT @ x.flatten(0, 1) if wanted[3] else None
         grad_D = _summed(grad_y.flatten(0, 1), u.flatten(0, 1)) if wanted[4] else None
         grad_log = grad_log[: state.shape[-2]]
         return grad_u, grad_log, grad_entering, grad_reading, grad_D, pairs(adjoint, state), None
+
+
+def _added(to: Tensor, rows: Tensor, matrix: Tensor) -> Tensor:
+    """Return ``to + rows @ matrix``, in the place of ``to`` if it can be: a pass over memory less than the other way."""
+    total = to.contiguous()
+    total.view(-1, total.shape[-1]).addmm_(rows.flatten(0, 1), matrix)
+    return total
 
 
 def _clear(signal: Tensor, steps: np.ndarray[Any, Any]) -> None:
