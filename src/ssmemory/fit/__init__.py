@@ -6,15 +6,20 @@ require("lightning", extra="fit", purpose="ssmemory.fit")
 
 from ssmemory.fit.freeze import FreezeMode, Frozen, freeze  # noqa: E402
 from ssmemory.fit.layer_memory import LayerMemory, layer_memory  # noqa: E402
+from ssmemory.fit.readout import readout  # noqa: E402
+from ssmemory.fit.ridge import LinearReadout, RidgeSums  # noqa: E402
 from ssmemory.fit.train import TrainConfig, TrainResult, train  # noqa: E402
 
 __all__ = [
     "FreezeMode",
     "Frozen",
     "LayerMemory",
+    "LinearReadout",
+    "RidgeSums",
     "TrainConfig",
     "TrainResult",
     "freeze",
     "layer_memory",
+    "readout",
     "train",
 ]
