@@ -36,6 +36,7 @@ bench: $(VENV)/installed-dev
 
 bench-rivals: .venv-bench/installed
 	.venv-bench/bin/python benchmarks/rivals.py
+	.venv-bench/bin/python benchmarks/estimator_rivals.py
 	.venv-bench/bin/python benchmarks/layers.py
 
 $(VENV)/bin/python:

@@ -11,7 +11,7 @@ Random linear systems driven by white noise (uniform), their states simulated in
               them, and no estimate from them can find it: such systems have rows of their own, marked *
   noise       states that never saw the input: share of capacity intervals that hold 0
 
-    python benchmarks/estimators.py [--systems 200] [--steps 100000] [--json PATH]
+    python benchmarks/estimators.py [--systems 52] [--steps 100000] [--first SEED] [--json PATH]
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def states(system: LinearSystem, u: NDArray[np.float64]) -> NDArray[Any]:
 def one(family: str, d_state: int, seed: int, steps: int) -> dict[str, float]:
     system = FAMILIES[family](d_state, seed)
     exact = memory_function(system, 4 * d_state)
-    u = np.random.default_rng([seed, d_state]).uniform(-1, 1, steps)
+    u = np.random.default_rng([seed, d_state, list(FAMILIES).index(family)]).uniform(-1, 1, steps)
     x = states(system, u)
     found: list[MemoryEstimate] = []
     took = seconds(lambda: found.append(estimate_memory(x, u, 4 * d_state, seed=seed)))
@@ -126,34 +126,35 @@ def row(name: str, d_state: int, runs: list[dict[str, float]]) -> list[str]:
 
 
 def summary(runs: dict[tuple[str, int], list[dict[str, float]]]) -> list[list[str]]:
-    """Rows by family and size, those that float64 cannot carry apart, and one over all that it can."""
-    rows, everything = [], []
+    """Rows by family and size, those that float64 cannot carry apart, then by family and over all that it can."""
+    rows: list[list[str]] = []
+    whole: dict[str, list[dict[str, float]]] = {}
     for (family, d_state), here in runs.items():
         carried = [run for run in here if run["resolved"] >= 1]
         rest = [run for run in here if run["resolved"] < 1]
         rows += [row(family, d_state, some) for some in (carried, rest) if some]
-        everything += carried if family != NOISE else []
-    return [*rows, row("all without *, no noise", 0, everything)]
+        whole[family] = whole.get(family, []) + carried
+    rows += [row(family, 0, some) for family, some in whole.items() if some]
+    return [*rows, row("all without *, no noise", 0, [run for f, some in whole.items() if f != NOISE for run in some])]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--systems", type=int, default=40, help="systems of every family, spread over the sizes")
     parser.add_argument("--steps", type=int, default=100_000)
+    parser.add_argument("--first", type=int, default=0, help="seed of the first system")
     parser.add_argument("--json", type=Path, default=Path(__file__).parent / "results" / "estimators.json")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    about, each = machine(PACKAGES), max(1, options.systems // len(SIZES))
+    about, seeds = machine(PACKAGES), range(options.first, options.first + max(1, options.systems // len(SIZES)))
     print(f"{described(about)}; {options.steps} steps, lags 0 … 4N − 1")
-    runs = {
-        (family, n): [one(family, n, seed, options.steps) for seed in range(each)] for family in FAMILIES for n in SIZES
-    }
-    runs |= {(NOISE, n): [noise(n, seed, options.steps) for seed in range(each)] for n in SIZES}
+    runs = {(family, n): [one(family, n, seed, options.steps) for seed in seeds] for family in FAMILIES for n in SIZES}
+    runs |= {(NOISE, n): [noise(n, seed, options.steps) for seed in seeds] for n in SIZES}
     rows = summary(runs)
     print(table([HEADING, *rows]))
     records = [dict(zip(HEADING, cells, strict=True)) for cells in rows]
-    result = {"machine": about, "steps": options.steps, "systems": options.systems, "lags": "4N", "results": records}
-    write_json(options.json, result)
+    sizes = {"steps": options.steps, "systems": options.systems, "first": options.first, "lags": "4N"}
+    write_json(options.json, {"machine": about, **sizes, "results": records})
 
 
 if __name__ == "__main__":

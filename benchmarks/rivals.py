@@ -58,9 +58,9 @@ class Case:
     b: Array | None = None
 
 
-def driven(name: str, d_state: int, samples: int) -> Case:
+def driven(name: str, d_state: int, samples: int, seed: int = SEED) -> Case:
     """A ring of units that hand on 0.95 of their state, or a Gaussian matrix of spectral radius 0.9; Gaussian b."""
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     A, b = rng.standard_normal((d_state, d_state)), rng.standard_normal(d_state)
     A *= 0.9 / np.abs(np.linalg.eigvals(A)).max()
     A = 0.95 * np.roll(np.eye(d_state), 1, axis=0) if name == "cyclic 0.95" else A
@@ -71,9 +71,9 @@ def driven(name: str, d_state: int, samples: int) -> Case:
     return Case(name, u, states, A, b)
 
 
-def noise(d_state: int, samples: int) -> Case:
+def noise(d_state: int, samples: int, seed: int = SEED) -> Case:
     """States that are Gaussian noise and know nothing of the input: the true capacity is 0."""
-    rng = np.random.default_rng(SEED)
+    rng = np.random.default_rng(seed)
     return Case("noise", rng.uniform(-0.8, 0.8, samples), rng.standard_normal((samples, d_state)))
 
 

@@ -9,6 +9,7 @@ for _module in ("lightning", "joblib"):
 
 from ssmemory.experiments import (  # noqa: E402
     advised_start,
+    estimators,
     extending_memory,
     frozen_vs_learned,
     gradient_by_lag,
@@ -31,6 +32,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "zero-real-part": zero_real_part,
     "imaginary-parts": imaginary_parts,
     "advised-start": advised_start,
+    "estimators": estimators,
 }
 
 
