@@ -15,6 +15,7 @@ from ssmemory.experiments import (  # noqa: E402
     gradient_by_lag,
     imaginary_parts,
     longest_memory,
+    primacy,
     step_rule,
     which_layer,
     zero_real_part,
@@ -33,6 +34,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "imaginary-parts": imaginary_parts,
     "advised-start": advised_start,
     "estimators": estimators,
+    "primacy": primacy,
 }
 
 

@@ -11,7 +11,8 @@ from types import ModuleType
 _HEAD = """# Claims and what was measured
 
 G: *Memory Determines Learning Direction* (arXiv 2510.00563). A: *Autocorrelation Matters* (arXiv 2411.19455).
-R: questions that their public reviews left open. A verdict speaks of the setting that was run, no further. This page
+R: questions that their public reviews left open. P: *Emergence of the Primacy Effect in Structured State-Space Models*
+(arXiv 2502.13729). S: *The Curious Case of In-Training Compression of State Space Models* (arXiv 2510.02823). A verdict speaks of the setting that was run, no further. This page
 is made from the results in `docs/results/` by `make docs`; each command makes its results anew.
 
 | id | claim | predicted | measured | verdict | command |
@@ -20,7 +21,7 @@ is made from the results in `docs/results/` by `make docs`; each command makes i
 
 
 def claims_document(results: Path, experiments: Mapping[str, ModuleType]) -> str:
-    """Return the table of all claims in Markdown, in the order G, A, R.
+    """Return the table of all claims in Markdown, in the order G, A, R, P, S.
 
     Args:
         results: the folder of saved results, ``NAME-SIZE.json``.
@@ -42,5 +43,5 @@ def claims_document(results: Path, experiments: Mapping[str, ModuleType]) -> str
             claim = found["summary"]["claims"][name]
             cells = name, told["claim"], told["predicted"], claim["measured"], claim["verdict"], command
             rows.append([str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells])
-    rows.sort(key=lambda row: ("GAR".index(row[0][0]), int(row[0][1:])))
+    rows.sort(key=lambda row: ("GARPS".index(row[0][0]), int(row[0][1:])))
     return _HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
