@@ -5,6 +5,7 @@ from ssmemory.memory.estimate import MemoryEstimate, estimate_memory
 from ssmemory.memory.function import memory_capacity, memory_function, perturbation_spread
 from ssmemory.memory.gated import GatedMemory, gated_memory, linear_attention_system
 from ssmemory.memory.horizon import HorizonBasis, HorizonMemory, horizon_bases, horizon_memory
+from ssmemory.memory.processing import ProcessingCapacity, processing_capacity
 from ssmemory.memory.recording import record_states
 from ssmemory.memory.result import MemoryFunction
 
@@ -15,6 +16,7 @@ __all__ = [
     "HorizonMemory",
     "MemoryEstimate",
     "MemoryFunction",
+    "ProcessingCapacity",
     "correlated_memory",
     "estimate_memory",
     "gated_memory",
@@ -24,5 +26,6 @@ __all__ = [
     "memory_capacity",
     "memory_function",
     "perturbation_spread",
+    "processing_capacity",
     "record_states",
 ]
