@@ -4,6 +4,7 @@ from ssmemory.systems.discretization import Discretization, discretize_diagonal
 from ssmemory.systems.gramians import controllability_gramian, observability_gramian
 from ssmemory.systems.input_normal import InputNormalForm, input_normal_form
 from ssmemory.systems.linear_system import HasSystem, LinearSystem
+from ssmemory.systems.past_to_future import PastToFuture, past_to_future
 from ssmemory.systems.reduction import Reduction, balanced_truncation, effective_state_size, hankel_singular_values
 from ssmemory.systems.spectrum import MERGE_TOLERANCE, Spectrum, is_triangular
 from ssmemory.systems.time_varying import TimeVaryingSystem
@@ -14,6 +15,7 @@ __all__ = [
     "HasSystem",
     "InputNormalForm",
     "LinearSystem",
+    "PastToFuture",
     "Reduction",
     "Spectrum",
     "TimeVaryingSystem",
@@ -25,4 +27,5 @@ __all__ = [
     "input_normal_form",
     "is_triangular",
     "observability_gramian",
+    "past_to_future",
 ]

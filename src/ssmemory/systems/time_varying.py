@@ -15,12 +15,12 @@ from ssmemory.errors import reject
 from ssmemory.systems.linear_system import _tensor
 
 Structure = Literal["diagonal", "scalar", "delta", "dense"]
-_DIMS = {"A": 2, "a": 1, "dense A": 3, "decay": 1, "k": 2, "beta": 1, "B": 2, "number": 0}  # after the batch
+_DIMS = {"A": 2, "a": 1, "dense A": 3, "decay": 1, "k": 2, "beta": 1, "B": 2, "C": 2, "number": 0}  # after the batch
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TimeVaryingSystem:
-    """``x[t] = A_t x[t−1] + B_t u[t]``, t = 0 … T−1, from ``x[−1] = 0``; one input, batched.
+    """``x[t] = A_t x[t−1] + B_t u[t]``, ``y[t] = C_t x[t]``, t = 0 … T−1, from ``x[−1] = 0``; one input, batched.
 
     The matrices are those that real sequences gave: for Mamba, Mamba-2, gated linear attention and the delta rules
     they depend on the input, and are held fixed here. Make one with `diagonal`, `scalar`, `delta` or `dense`.
@@ -34,6 +34,7 @@ class TimeVaryingSystem:
         B: (*batch, T, N).
         k: (*batch, T, N) keys of a delta rule, else None.
         beta: (*batch, T) strengths of a delta rule, else None.
+        C: (*batch, T, N) the read-out, or None.
 
     Example:
         >>> system = TimeVaryingSystem.scalar([0.5, 0.5, 0.0], [[1.0], [2.0], [3.0]])
@@ -47,15 +48,17 @@ class TimeVaryingSystem:
     B: Tensor
     k: Tensor | None = None
     beta: Tensor | None = None
+    C: Tensor | None = None
 
     @classmethod
-    def diagonal(cls, A: Any = None, B: Any = None, *, log_decay: Any = None) -> Self:
+    def diagonal(cls, A: Any = None, B: Any = None, *, log_decay: Any = None, C: Any = None) -> Self:
         """Make a system with diagonal A_t, as one channel of Mamba has.
 
         Args:
             A: (*batch, T, N) the diagonal of A_t, real or complex; in Mamba exp(dt_t a).
             B: (*batch, T, N); in Mamba dt_t times the layer's B_t. Its batch may broadcast with that of A.
             log_decay: (*batch, T, N) log of the diagonal, in place of A; keeps the digits of 1 − |A|. Finite.
+            C: (*batch, T, N) read-out, if what the outputs see is asked for; in Mamba the layer's C_t.
 
         Returns:
             The system.
@@ -68,16 +71,17 @@ class TimeVaryingSystem:
             TimeVaryingSystem(diagonal, length=2, d_state=2)
         """
         gates, logarithmic = _one_of("A", A, log_decay)
-        return cls._assemble("diagonal", gates, logarithmic, read_sequence("B", B))
+        return cls._assemble("diagonal", gates, logarithmic, read_sequence("B", B), C=C)
 
     @classmethod
-    def scalar(cls, a: Any = None, B: Any = None, *, log_decay: Any = None) -> Self:
+    def scalar(cls, a: Any = None, B: Any = None, *, log_decay: Any = None, C: Any = None) -> Self:
         """Make a system with ``A_t = a_t I``, as a head of Mamba-2, of retention and of linear attention has.
 
         Args:
             a: (*batch, T) real or complex.
             B: (*batch, T, N); in linear attention the keys. Its batch may broadcast with that of a.
             log_decay: (*batch, T) log of a, in place of it. Finite.
+            C: (*batch, T, N) read-out; in linear attention the queries.
 
         Returns:
             The system.
@@ -86,10 +90,10 @@ class TimeVaryingSystem:
             InputError: both or neither of a and log_decay, NaN, an empty sequence, or shapes that do not fit.
         """
         gates, logarithmic = _one_of("a", a, log_decay)
-        return cls._assemble("scalar", gates, logarithmic, read_sequence("B", B))
+        return cls._assemble("scalar", gates, logarithmic, read_sequence("B", B), C=C)
 
     @classmethod
-    def delta(cls, decay: Any, k: Any, beta: Any, B: Any = None) -> Self:
+    def delta(cls, decay: Any, k: Any, beta: Any, B: Any = None, *, C: Any = None) -> Self:
         """Make a system with ``A_t = decay_t (I − beta_t k_t k_t*)``, the delta rule, gated or not.
 
         Args:
@@ -97,6 +101,7 @@ class TimeVaryingSystem:
             k: (*batch, T, N) keys, used as given: normalise them as the layer does.
             beta: (*batch, T) strengths.
             B: (*batch, T, N); ``beta_t k_t`` if left out, which is the delta rule's own.
+            C: (*batch, T, N) read-out: the queries.
 
         Returns:
             The system.
@@ -116,15 +121,16 @@ class TimeVaryingSystem:
             B = beta.unsqueeze(-1) * k
         else:
             B = read_sequence("B", B)
-        return cls._assemble("delta", gates, False, B, k, beta)
+        return cls._assemble("delta", gates, False, B, k, beta, C)
 
     @classmethod
-    def dense(cls, A: Any, B: Any) -> Self:
+    def dense(cls, A: Any, B: Any, *, C: Any = None) -> Self:
         """Make a system with any A_t: the reference for the other structures.
 
         Args:
             A: (*batch, T, N, N) real or complex.
             B: (*batch, T, N). Its batch may broadcast with that of A.
+            C: (*batch, T, N) read-out.
 
         Returns:
             The system.
@@ -135,24 +141,26 @@ class TimeVaryingSystem:
         A = read_sequence("A", A, "dense A")
         if A.shape[-1] != A.shape[-2]:
             reject("A", expected="shape (*batch, T, N, N)", got=tuple(A.shape), fix="give one square matrix a step")
-        return cls._assemble("dense", A, False, read_sequence("B", B))
+        return cls._assemble("dense", A, False, read_sequence("B", B), C=C)
 
     @classmethod
     def _assemble(
         cls, structure: Structure, gates: Tensor, logarithmic: bool, B: Tensor, k: Tensor | None = None,
-        beta: Tensor | None = None,
+        beta: Tensor | None = None, C: Any = None,
     ) -> Self:  # fmt: skip
         given = {{"diagonal": "A", "scalar": "a", "delta": "decay", "dense": "dense A"}[structure]: gates}
         given |= {name: x for name, x in (("k", k), ("beta", beta)) if x is not None}
-        batch = _common_batch(given | {"B": B})
-        dtype = torch.complex128 if any(x.is_complex() for x in (B, *given.values())) else torch.float64
+        ends = {"B": B} if C is None else {"B": B, "C": read_sequence("C", C)}
+        batch = _common_batch(given | ends)
+        dtype = torch.complex128 if any(x.is_complex() for x in (*ends.values(), *given.values())) else torch.float64
 
         def whole(name: str, x: Tensor) -> Tensor:
             return x.to(dtype).expand(*batch, *x.shape[x.ndim - _DIMS[name] :])
 
         held = {name: whole(name, x) for name, x in given.items()}
         first, *_ = held.values()
-        return cls(structure, first, logarithmic, whole("B", B), held.get("k"), held.get("beta"))
+        whole_C = whole("C", ends["C"]) if "C" in ends else None
+        return cls(structure, first, logarithmic, whole("B", B), held.get("k"), held.get("beta"), whole_C)
 
     def __repr__(self) -> str:
         """Return the structure, the batch shape and the sizes."""
@@ -203,6 +211,32 @@ class TimeVaryingSystem:
             reject("A", expected="responses below 1e308", got=f"an overflow at position {position}", fix=fix)
         return K.mT
 
+    def adjoint(self) -> TimeVaryingSystem:
+        """Return the system that runs backwards from the outputs: ``z[r] = A*_{T−r} z[r−1] + C*_{T−1−r} v[r]``.
+
+        Its responses at position ``T−1−p`` are the adjoint of what the outputs from p on see of the state at p: column
+        τ is ``A*_{p+1} … A*_{p+τ} C*_{p+τ}``. It reads out what drove this one.
+
+        Returns:
+            The system.
+
+        Raises:
+            InputError: a system without C.
+        """
+        if self.C is None:
+            reject("system", expected="a read-out C", got="none", fix="give C where the system is made")
+        gates = self.gates.mH if self.structure == "dense" else self.gates.conj()
+        axis = len(self.batch_shape)
+
+        def later_first(x: Tensor) -> Tensor:
+            first, rest = x.split([1, self.length - 1], axis)
+            return torch.cat([first, rest.flip(axis)], axis)
+
+        k = None if self.k is None else later_first(self.k)
+        beta = None if self.beta is None else later_first(self.beta.conj())
+        B, C = self.C.conj().flip(axis), self.B.conj().flip(axis)
+        return TimeVaryingSystem(self.structure, later_first(gates), self.logarithmic, B, k, beta, C)
+
     def _by_vectors(self, position: int) -> Tensor:
         """Return (*batch, p + 1, N) for diagonal and scalar A_t."""
         gates = self.gates.unsqueeze(-1) if self.structure == "scalar" else self.gates
@@ -239,19 +273,19 @@ class TimeVaryingSystem:
         Yields:
             Systems of batch shape (size,), the last one perhaps smaller.
         """
-        given = (self.gates, self.B, self.k, self.beta)
-        if not self.batch_shape:
-            gates, B, k, beta = (None if x is None else x.unsqueeze(0) for x in given)
+        given = (self.gates, self.B, self.k, self.beta, self.C)
+
+        def chosen(at: Any) -> TimeVaryingSystem:
+            gates, B, k, beta, C = (None if x is None else x[at] for x in given)
             assert gates is not None
             assert B is not None
-            yield TimeVaryingSystem(self.structure, gates, self.logarithmic, B, k, beta)
+            return TimeVaryingSystem(self.structure, gates, self.logarithmic, B, k, beta, C)
+
+        if not self.batch_shape:
+            yield chosen(None)
             return
         for flat in torch.arange(self.batch_shape.numel()).split(size):
-            at = torch.unravel_index(flat, self.batch_shape)
-            gates, B, k, beta = (None if x is None else x[at] for x in given)
-            assert gates is not None
-            assert B is not None
-            yield TimeVaryingSystem(self.structure, gates, self.logarithmic, B, k, beta)
+            yield chosen(torch.unravel_index(flat, self.batch_shape))
 
 
 def read_sequence(name: str, value: Any, like: str | None = None) -> Tensor:
