@@ -90,6 +90,86 @@ def test_what_a_delta_rule_has_overwritten_is_not_used():
     assert past_to_future(system).effective.tolist() == [0.0] * 5
 
 
+@pytest.mark.parametrize("length", [24, 160])
+@pytest.mark.parametrize("complex_", [False, True], ids=["real", "complex"])
+def test_what_is_held_and_never_asked_for_is_not_used(complex_, length):
+    basis = torch.linalg.qr(draw(N, N, seed=1, complex_=complex_)).Q  # else zeros are exact, and nothing is shown
+    keys = draw(length, 1, seed=2, complex_=complex_) * basis[:1].conj()
+    queries = draw(length, N - 1, seed=3, complex_=complex_) @ basis[1:]
+    found = past_to_future(TimeVaryingSystem.scalar(torch.ones(length), keys, C=queries))
+    assert not found.rank().any()
+    assert not found.effective.any()
+    queries = queries + basis[:1]
+    assert bool((past_to_future(TimeVaryingSystem.scalar(torch.ones(length), keys, C=queries)).rank() == 1).all())
+
+
+@pytest.mark.parametrize("structure", ["delta", "dense"])
+def test_what_is_overwritten_in_any_basis_is_not_used(structure):
+    k = torch.linalg.qr(draw(N, N, seed=1)).Q.repeat(6, 1)  # every step reads the key that it has just written
+    if structure == "delta":
+        system = TimeVaryingSystem.delta(None, k, torch.ones(len(k)), C=k)
+    else:
+        system = TimeVaryingSystem.dense(torch.eye(N).double() - k[:, :, None] * k[:, None, :], k, C=k)
+    assert not past_to_future(system).rank().any()
+    late = k.roll(1, 0)  # every step reads the key of the step before
+    reads = TimeVaryingSystem(system.structure, system.gates, False, system.B, system.k, system.beta, late)
+    assert past_to_future(reads).rank().tolist() == [1] * (len(k) - 1)
+
+
+def test_strong_forgetting_is_not_taken_for_rounding():
+    gates = torch.full((6, 1), -200.0)
+    found = past_to_future(TimeVaryingSystem.diagonal(log_decay=gates, B=torch.ones(6, 1), C=torch.ones(6, 1)))
+    assert found.rank().tolist() == [1] * 5
+    np.testing.assert_allclose(found.singular_values[:, 0], np.exp(-200.0), rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1e-200, 1.0, 1e200])
+def test_the_size_of_the_state_is_no_matter(size):
+    B, C = size * draw(T, N, seed=1), draw(T, N, seed=2) / size
+    found = past_to_future(TimeVaryingSystem.scalar(torch.ones(T), B, C=C))
+    plain = past_to_future(TimeVaryingSystem.scalar(torch.ones(T), B / size, C=C * size))
+    torch.testing.assert_close(found.singular_values, plain.singular_values, rtol=1e-9, atol=1e-12)
+    assert found.rank().tolist() == [min(p + 1, N, T - 1 - p) for p in range(T - 1)]
+    matrix = 1e200 * (draw(T, N, seed=2) @ draw(T, N, seed=1).mT).tril()
+    assert torch.equal(past_to_future(matrix).rank(), found.rank())
+
+
+def test_a_matrix_in_single_precision_has_the_rank_of_its_factors():
+    keys, queries = draw(64, N, seed=1).float(), draw(64, N, seed=2).float()
+    operator = (queries @ keys.mT).tril()
+    for given in (operator, operator.numpy()):
+        assert past_to_future(given).rank().tolist() == [min(p + 1, N, 63 - p) for p in range(63)]
+
+
+@pytest.mark.parametrize("structure", ["diagonal", "logarithmic", "scalar", "delta", "dense"])
+def test_observations_are_what_outputs_show_of_a_state(structure):
+    system, p = made(structure, structure != "logarithmic"), 5
+    x = draw(*BATCH, N, 1, seed=9).to(system.B.dtype)
+    seen, start = system.observations(p), x
+    assert seen.shape == (*BATCH, T - 1 - p, N)
+    for i, t in enumerate(range(p + 1, T)):
+        x = step_matrix(system, t) @ x
+        y = system.C[..., t, None, :] @ x
+        torch.testing.assert_close(seen[..., i, None, :] @ start, y, rtol=1e-11, atol=1e-13)
+    assert system.observations(T - 1).shape == (*BATCH, 0, N)
+    back = system.adjoint().adjoint()
+    assert torch.equal(back.gates, system.gates)
+    assert torch.equal(back.B, system.B)
+    assert torch.equal(back.C, system.C)
+
+
+def test_the_read_out_is_shown_and_goes_with_its_block():
+    system = made("delta")
+    assert repr(system) == "TimeVaryingSystem(delta, batch=(2, 3), length=17, d_state=4, with C)"
+    pieces = torch.cat([past_to_future(block, [7]).singular_values for block in system.blocks(4)])
+    torch.testing.assert_close(pieces.reshape(*BATCH, 1, N), past_to_future(system, 7).singular_values)
+
+
+@pytest.mark.parametrize("positions", [np.int64(2), np.array([2]), torch.tensor(2), range(2, 3)])
+def test_positions_come_in_any_integer_form(positions):
+    assert past_to_future(SYSTEM, positions).positions.tolist() == [2]
+
+
 def test_a_long_constant_system_has_its_hankel_rank():
     lti = LinearSystem.from_eigenvalues([0.9, 0.5, -0.3], B=[1.0, 1.0, 0.0], C=[1.0, 1.0, 1.0])
     length = 60
@@ -125,12 +205,25 @@ def test_effective_is_between_one_and_the_rank():
 
 
 SYSTEM = TimeVaryingSystem.scalar([1.0] * 4, [[1.0]] * 4, C=[[1.0]] * 4)
+
+
+def growing(gate: float) -> TimeVaryingSystem:
+    return TimeVaryingSystem.scalar([gate] * 25, [[1.0, 1.0]] * 25, C=[[1.0, -1.0]] * 25)
+
+
 BAD = [
     (lambda: past_to_future(TimeVaryingSystem.scalar([1.0], [[1.0]], C=[[1.0]])), "two steps", "1", "no past"),
     (lambda: past_to_future(TimeVaryingSystem.scalar([1.0] * 3, [[1.0]] * 3)), "read-out C", "none", "give C"),
     (lambda: past_to_future(SYSTEM, 3), "0 … 2", "3", "no future"),
-    (lambda: past_to_future(SYSTEM, []), "0 … 2", r"\[\]", "no future"),
-    (lambda: past_to_future(SYSTEM, [0, 1.5]), "0 … 2", "1.5", "no future"),
+    (lambda: past_to_future(SYSTEM, -1), "0 … 2", "-1", "no future"),
+    (lambda: past_to_future(SYSTEM, []), "whole number", r"\[\]", "no future"),
+    (lambda: past_to_future(SYSTEM, 1.5), "whole number", "1.5", "no future"),
+    (lambda: past_to_future(SYSTEM, True), "whole number", "True", "no future"),
+    (lambda: past_to_future(growing(1e20), 22), "responses below 1e308", "at position 22", "earlier"),
+    (lambda: past_to_future(growing(1e20), 0), "observations below 1e308", "after position 0", "later"),
+    (lambda: past_to_future(growing(1e20), 12), "map below 1e308", "at position 12", "cut"),
+    (lambda: past_to_future(LinearSystem.from_eigenvalues([0.5])), "matrix", "LinearSystem", "effective_state_size"),
+    (lambda: past_to_future(torch.ones(0, 0)), "matrix", r"\(0, 0\)", "one row an output"),
     (lambda: past_to_future(torch.ones(4, 4)), "later input", "1 above", "mask"),
     (lambda: past_to_future(torch.ones(4, 3)), "matrix", r"\(4, 3\)", "one row an output"),
     (lambda: past_to_future(SYSTEM).rank(0.0), "1e-15", "0.0", "default"),

@@ -6,8 +6,9 @@ from ssmemory.memory.function import memory_capacity, memory_function, perturbat
 from ssmemory.memory.gated import GatedMemory, gated_memory, linear_attention_system
 from ssmemory.memory.horizon import HorizonBasis, HorizonMemory, horizon_bases, horizon_memory
 from ssmemory.memory.processing import ProcessingCapacity, processing_capacity
-from ssmemory.memory.recording import record_states
+from ssmemory.memory.recording import record_layers, record_states
 from ssmemory.memory.result import MemoryFunction
+from ssmemory.memory.tokens import token_memory
 
 __all__ = [
     "CorrelatedMemory",
@@ -27,5 +28,7 @@ __all__ = [
     "memory_function",
     "perturbation_spread",
     "processing_capacity",
+    "record_layers",
     "record_states",
+    "token_memory",
 ]

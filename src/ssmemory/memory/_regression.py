@@ -205,10 +205,12 @@ def _standardised(rows: Rows, sequence: int, steps: slice, spread: tuple[Array, 
 
 
 def _explained(G: Array, c: Array, energy: Array) -> Array:
-    """Return the share of the variance of every target that the directions explain."""
+    """Return the share of the variance of every target that the directions explain; 0 of one that does not vary."""
     triangle = scipy.linalg.cholesky(G, lower=True)
     reached = scipy.linalg.solve_triangular(triangle, c, lower=True)  # its first row is the mean's part
-    return (reached[1:] ** 2).sum(0) / np.maximum(energy - reached[0] ** 2, 1e-300)
+    variance = energy - reached[0] ** 2
+    varies = variance > _ROUNDING * energy
+    return np.asarray(np.where(varies, (reached[1:] ** 2).sum(0) / np.where(varies, variance, 1), 0.0))
 
 
 def _array(value: Any) -> tuple[NDArray[Any], float]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from ssmemory.errors import reject
 from ssmemory.memory.drawing import draw_memory
 from ssmemory.memory.function import read_lags
-from ssmemory.systems.time_varying import TimeVaryingSystem, read_sequence
+from ssmemory.systems.time_varying import TimeVaryingSystem, read_positions, read_sequence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -162,7 +162,8 @@ def gated_memory(
         reject("system", expected="a TimeVaryingSystem", got=type(system).__name__, fix=fix)
     if not 1e-14 <= tolerance < 1:
         reject("tolerance", expected="a number in [1e-14, 1)", got=tolerance, fix="1e-10 is the default")
-    steps = _read_positions(positions, system.length)
+    last = system.length - 1
+    steps = [last] if positions is None else read_positions(positions, last)
     first = min(steps)
     wanted, _ = read_lags(first + 1 if lags is None else lags)
     if int(wanted.max()) > first:
@@ -228,17 +229,3 @@ def _at(
 
 def _or_one(scale: Tensor) -> Tensor:
     return scale.where(scale > 0, 1)
-
-
-def _read_positions(positions: Any, length: int) -> list[int]:
-    if positions is None:
-        return [length - 1]
-    values = np.asarray(positions.detach().cpu() if isinstance(positions, Tensor) else positions)
-    fix = "the first step is 0"
-    shown = " ".join(repr(positions).split())[:60]
-    if values.dtype.kind not in "iu" or values.ndim > 1 or values.size == 0:
-        reject("positions", expected="a whole number or several", got=shown, fix=fix)
-    if values.min() < 0 or values.max() >= length:
-        got = int(values.min() if values.min() < 0 else values.max())
-        reject("positions", expected=f"steps of the sequence, 0 … {length - 1}", got=got, fix=fix)
-    return [int(p) for p in values.reshape(-1)]

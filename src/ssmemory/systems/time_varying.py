@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from numbers import Integral
 from typing import Any, Literal, Self
 
+import numpy as np
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
@@ -163,9 +164,10 @@ class TimeVaryingSystem:
         return cls(structure, first, logarithmic, whole("B", B), held.get("k"), held.get("beta"), whole_C)
 
     def __repr__(self) -> str:
-        """Return the structure, the batch shape and the sizes."""
+        """Return the structure, the batch shape, the sizes and whether anything is read out."""
         batch = f", batch={tuple(self.batch_shape)}" if self.batch_shape else ""
-        return f"TimeVaryingSystem({self.structure}{batch}, length={self.length}, d_state={self.d_state})"
+        sizes = f"length={self.length}, d_state={self.d_state}"
+        return f"TimeVaryingSystem({self.structure}{batch}, {sizes}{'' if self.C is None else ', with C'})"
 
     @property
     def batch_shape(self) -> torch.Size:
@@ -202,14 +204,38 @@ class TimeVaryingSystem:
             1e-308 a response is 0. |A_t| > 1 is allowed. Time O(N p); O(N² p) for a delta rule, O(N³ p) for a dense
             A_t. Relative error about 1e-16 p.
         """
-        if isinstance(position, bool) or not isinstance(position, Integral) or not 0 <= position < self.length:
-            expected = f"a step of the sequence, 0 … {self.length - 1}"
-            reject("position", expected=expected, got=repr(position), fix="the first step is 0")
-        K = self._by_vectors(position) if self.structure in ("diagonal", "scalar") else self._by_matrices(position)
+        self._check_position(position)
+        K = self._unrolled(position)
         if not bool(torch.isfinite(K).all()):
             fix = "gates of modulus above 1 grow over many steps: take an earlier position"
             reject("A", expected="responses below 1e308", got=f"an overflow at position {position}", fix=fix)
         return K.mT
+
+    def observations(self, position: int) -> Float[Tensor, "*batch later N"] | Complex[Tensor, "*batch later N"]:
+        """Return what every later output sees of the state at ``position``.
+
+        ``O[i] = C_s A_s … A_{p+1}``, s = p + 1 + i, so that ``y[s] = O[i] x[p]`` where no input follows.
+
+        Args:
+            position: p, a step of the sequence, 0 … T−1.
+
+        Returns:
+            (*batch, T − 1 − p, N); no row for the last step.
+
+        Raises:
+            InputError: a system without C, a position that the sequence does not have, or gates that grow beyond
+                float64.
+
+        Numerics:
+            As `responses`, of the `adjoint`.
+        """
+        backwards = self.adjoint()
+        self._check_position(position)
+        seen = backwards._unrolled(self.length - 1 - position)[..., 1:, :].conj()
+        if not bool(torch.isfinite(seen).all()):
+            fix = "gates of modulus above 1 grow over many steps: take a later position, or cut the sequence"
+            reject("A", expected="observations below 1e308", got=f"an overflow after position {position}", fix=fix)
+        return seen
 
     def adjoint(self) -> TimeVaryingSystem:
         """Return the system that runs backwards from the outputs: ``z[r] = A*_{T−r} z[r−1] + C*_{T−1−r} v[r]``.
@@ -236,6 +262,15 @@ class TimeVaryingSystem:
         beta = None if self.beta is None else later_first(self.beta.conj())
         B, C = self.C.conj().flip(axis), self.B.conj().flip(axis)
         return TimeVaryingSystem(self.structure, later_first(gates), self.logarithmic, B, k, beta, C)
+
+    def _check_position(self, position: int) -> None:
+        if isinstance(position, bool) or not isinstance(position, Integral) or not 0 <= position < self.length:
+            expected = f"a step of the sequence, 0 … {self.length - 1}"
+            reject("position", expected=expected, got=repr(position), fix="the first step is 0")
+
+    def _unrolled(self, position: int) -> Tensor:
+        """Return the responses, transposed, without a check."""
+        return self._by_vectors(position) if self.structure in ("diagonal", "scalar") else self._by_matrices(position)
 
     def _by_vectors(self, position: int) -> Tensor:
         """Return (*batch, p + 1, N) for diagonal and scalar A_t."""
@@ -298,6 +333,18 @@ def read_sequence(name: str, value: Any, like: str | None = None) -> Tensor:
         fix = "give a sequence of at least one step"
         reject(name, expected=f"shape {shape}, none of them 0", got=tuple(tensor.shape), fix=fix)
     return tensor
+
+
+def read_positions(positions: Any, last: int, fix: str = "the first step is 0") -> list[int]:
+    """Return steps as a list, refusing what is not one or several whole numbers from 0 to ``last``."""
+    values = np.asarray(positions.detach().cpu() if isinstance(positions, Tensor) else positions)
+    shown = " ".join(repr(positions).split())[:60]
+    if values.dtype.kind not in "iu" or values.ndim > 1 or values.size == 0:
+        reject("positions", expected="a whole number or several", got=shown, fix=fix)
+    if values.min() < 0 or values.max() > last:
+        got = int(values.min() if values.min() < 0 else values.max())
+        reject("positions", expected=f"steps of the sequence, 0 … {last}", got=got, fix=fix)
+    return [int(p) for p in values.reshape(-1)]
 
 
 def _shape(name: str) -> str:
