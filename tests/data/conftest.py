@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssmemory.data.catalogue import RECIPES, Member, Recipe
+from ssmemory.data.recipes import RECIPES, Member, Recipe
 
 
 def idx_bytes(array: np.ndarray) -> bytes:

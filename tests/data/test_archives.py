@@ -7,7 +7,7 @@ import tarfile
 import pytest
 
 from ssmemory.data.archives import read_members, sha256_of
-from ssmemory.data.catalogue import Member
+from ssmemory.data.recipes import Member
 from ssmemory.errors import DataError
 
 DATA = bytes(range(256)) * 40

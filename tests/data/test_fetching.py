@@ -13,8 +13,11 @@ import pytest
 
 from ssmemory import data
 from ssmemory.data import archives, fetching
-from ssmemory.data.catalogue import DATASETS, IMAGES, RECIPES
+from ssmemory.data.catalogue import DATASETS, IMAGES
+from ssmemory.data.recipes import RECIPES
 from ssmemory.errors import DataError, InputError
+
+LABELLED = ("plaid", "acsf1", "pigcvp")
 
 
 def message_of(name: str, cache: Path, status=lambda line: None) -> str:
@@ -202,7 +205,8 @@ def test_catalogue_is_complete():
         assert dataset.licence
         assert dataset.citation
     for name, recipe in RECIPES.items():
-        assert DATASETS[name].origin.split()[-1] in recipe.command
+        requirements = dict(recipe.files).get("wanted.txt", "").split()
+        assert DATASETS[name].origin.split()[-1] in [*recipe.command, *requirements]
         assert len(recipe.sha256) == 64
         assert {len(member.sha256) for member in recipe.members} == {64}
-        assert len(recipe.members) == (4 if name in IMAGES else 1)
+        assert len(recipe.members) == (4 if name in IMAGES else 2 if name in LABELLED else 1)

@@ -86,7 +86,7 @@ def data(
 
     Args:
         action: fetch.
-        name: mnist, fashion-mnist, imdb or household-power.
+        name: such as mnist, imdb, merra2 or plaid; `ssmemory list` names them all.
         cache: folder to keep it in; $SSMEMORY_CACHE or the user's cache folder if left out.
     """
     from ssmemory.data import fetch

