@@ -1,5 +1,6 @@
 """`ssmemory probe` on a module that knows nothing of the package."""
 
+import importlib
 import json
 
 import pytest
@@ -8,12 +9,14 @@ import torch
 
 from ssmemory.cli import main
 
-MODELS = """
+MODELS = '''
+import collections
+
 import torch
 
 
 class Shift(torch.nn.Module):
-    \"\"\"The last three inputs, mixed.\"\"\"
+    """The last three inputs, mixed."""
 
     def __init__(self):
         super().__init__()
@@ -30,9 +33,39 @@ def shift():
     return Shift()
 
 
+class Output(collections.OrderedDict):
+    """As language models put out: a dict that holds the last layer's states, and none where there is no loss."""
+
+
+class Reader(torch.nn.Module):
+    """Token ids in, a dict out: the token before the present one, embedded, a few sequences at a time."""
+
+    most = 0
+
+    def __init__(self):
+        super().__init__()
+        self.embeddings = torch.nn.Embedding(5, 4)
+        self.layers = torch.nn.ModuleList([torch.nn.Linear(4, 4)])
+
+    def forward(self, input_ids):
+        assert input_ids.dtype == torch.int64
+        Reader.most = max(Reader.most, len(input_ids))
+        h = self.layers[0](self.embeddings(input_ids))
+        return Output(loss=None, cache=h[:, -1], last_hidden_state=h.roll(1, 1))
+
+
+def reader():
+    torch.manual_seed(0)
+    return Reader()
+
+
+def linear():
+    return torch.nn.Linear(2, 2)
+
+
 def nothing():
     return 3
-"""
+'''
 
 
 @pytest.fixture(autouse=True)
@@ -72,6 +105,22 @@ def test_in_words_with_weights_and_a_picture(capsys, tmp_path):
     assert (tmp_path / "out" / "probe.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.parametrize(("tokens", "share"), [(2, 1), (5, 1)])
+def test_a_model_of_token_ids_that_puts_out_a_dict(tokens, share, capsys):
+    sizes = ["--steps", "1500", "--sequences", "3", "--at-once", "2", "--lags", "4", "--tokens", str(tokens)]
+    assert main(["probe", "probed_models:reader", *sizes, "--json"]) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["memory"] == pytest.approx([0, share, 0, 0], abs=5e-3)
+    assert record["tokens"] == tokens
+    assert record["resolved_rank"] == min(4, tokens - 1)
+    assert importlib.import_module("probed_models").Reader.most == 2
+    assert main(["probe", "probed_models:reader", *sizes, "--layer", "layers.0"]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("probed_models:reader, layers.0: Remembers 1 inputs")
+    rank = min(4, tokens - 1)
+    assert f"An input is one of {tokens} tokens: {rank} directions hold at most 1 of them." in said
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -82,6 +131,15 @@ def test_in_words_with_weights_and_a_picture(capsys, tmp_path):
         (["probed_models:shift", "--layer", "mixx"], "did you mean 'mix'?"),
         (["probed_models:shift"], "name a layer before the pooling over time"),
         (["probed_models:shift", "--layer", "mix", "--steps", "60"], "expected at least"),
+        (["probed_models:shift", "--layer", "mix", "--sequences", "0"], "sizes: expected at least 1 each"),
+        (
+            ["probed_models:reader", "--tokens", "1"],
+            "tokens: expected at least 2 tokens, and no channels, got 1 tokens",
+        ),
+        (["probed_models:reader", "--tokens", "2", "--d-input", "3"], "got 2 tokens and 3 channels"),
+        (["probed_models:reader", "--tokens", "6"], "model: expected one that takes (1, 20000) int64, got IndexError"),
+        (["probed_models:reader", "--tokens", "2", "--at-once", "0"], "at_once: expected at least one sequence"),
+        (["probed_models:linear", "--d-input", "3"], "give the number of channels as --d-input"),
         (["probed_models:shift", "--weights", "none.safetensors"], "expected safetensors with this model's weights"),
     ],
 )

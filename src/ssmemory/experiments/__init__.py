@@ -15,7 +15,9 @@ from ssmemory.experiments import (  # noqa: E402
     gradient_by_lag,
     imaginary_parts,
     longest_memory,
+    memory_in_training,
     primacy,
+    reduced_state,
     step_rule,
     which_layer,
     zero_real_part,
@@ -35,6 +37,8 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "advised-start": advised_start,
     "estimators": estimators,
     "primacy": primacy,
+    "memory-in-training": memory_in_training,
+    "reduced-state": reduced_state,
 }
 
 

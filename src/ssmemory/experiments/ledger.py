@@ -12,8 +12,9 @@ _HEAD = """# Claims and what was measured
 
 G: *Memory Determines Learning Direction* (arXiv 2510.00563). A: *Autocorrelation Matters* (arXiv 2411.19455).
 R: questions that their public reviews left open. P: *Emergence of the Primacy Effect in Structured State-Space Models*
-(arXiv 2502.13729). S: *The Curious Case of In-Training Compression of State Space Models* (arXiv 2510.02823). A verdict speaks of the setting that was run, no further. This page
-is made from the results in `docs/results/` by `make docs`; each command makes its results anew.
+(arXiv 2502.13729). S: *The Curious Case of In-Training Compression of State Space Models* (arXiv 2510.02823).
+A verdict speaks of the setting that was run, no further. This page is made from the results in `docs/results/` by
+`make docs`; each command makes its results anew.
 
 | id | claim | predicted | measured | verdict | command |
 |---|---|---|---|---|---|

@@ -9,7 +9,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -24,7 +24,9 @@ from ssmemory.fit.batches import loader
 from ssmemory.fit.freeze import FreezeMode, freeze
 from ssmemory.fit.history import History
 from ssmemory.fit.layer_memory import LayerMemory, layer_memory
+from ssmemory.fit.reduce_state import Reducer, ReduceState
 from ssmemory.nn import Backbone, param_groups, save_model
+from ssmemory.nn.reduce import take_shapes
 
 CHECKPOINT = "last.ckpt"
 
@@ -83,6 +85,8 @@ class TrainResult:
         trained_parameters: how many numbers were trained.
         frozen_parameters: how many were frozen; checked to be bit-identical.
         folder: where model, metrics and checkpoint lie.
+        reductions: one row a layer and epoch after which its state was reduced: "epoch", "layer", "d_state_before",
+            "d_state", and "bound_share", the error bound as a share of the largest Hankel singular value.
     """
 
     rows: list[dict[str, float]]
@@ -91,6 +95,7 @@ class TrainResult:
     trained_parameters: int
     frozen_parameters: int
     folder: Path
+    reductions: list[dict[str, Any]] = field(default_factory=list)
 
     def final(self, name: str) -> float:
         """Return a metric after the last epoch, such as "validation_accuracy"."""
@@ -120,6 +125,9 @@ class _Module(LightningModule):
     def validation_step(self, batch: tuple[Tensor, Tensor], index: int) -> None:
         self._evaluate(batch, "validation")
 
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        take_shapes(self, checkpoint["state_dict"])  # of layers that were reduced before the checkpoint
+
     def configure_optimizers(self) -> Any:
         config = self.config
         optimiser = torch.optim.AdamW(param_groups(self.model, config.lr, config.ssm_lr, config.weight_decay))
@@ -142,6 +150,7 @@ def train(
     *,
     folder: Path | str,
     progress: bool = True,
+    reduce: ReduceState | None = None,
 ) -> TrainResult:
     """Train a model, or take up a run where it was cut off.
 
@@ -157,12 +166,15 @@ def train(
         config: how to train; `TrainConfig` with its defaults if left out.
         folder: where everything is written; holds one run.
         progress: show a progress bar.
+        reduce: when and how far the layers' states are reduced during training; never if left out. The optimiser's
+            state of all other parameters is kept, the learning rates go on.
 
     Returns:
         Metrics by epoch, and memory before and after. The folder holds them too, and the model (`load_model`).
 
     Raises:
-        InputError: data that do not fit each other, NaN in the input, or a folder that holds another run.
+        InputError: data that do not fit each other, NaN in the input, a folder that holds another run, or a
+            reduction with frozen parameters or after the last epoch.
         DataError: a checkpoint that cannot be read.
     """
     config, folder = config or TrainConfig(), Path(folder)
@@ -170,6 +182,9 @@ def train(
     record: dict[str, Any] = {"train": dataclasses.asdict(config), "model": dataclasses.asdict(model.config)}
     record |= {"samples": [len(training[0]), len(validation[0])], "length": training[0].shape[1]}
     record |= {"data": _fingerprint(*training, *validation), "initial_values": _fingerprint(*model.parameters())}
+    reducers = _reducers(reduce, config)
+    if reduce is not None:
+        record["reduce"] = dataclasses.asdict(reduce)
     length = training[0].shape[1]
     frozen = freeze(model, config.freeze)
     advice = {"initial_values": "make the model anew from its seed, or choose another folder"}
@@ -184,7 +199,7 @@ def train(
     with _quiet():
         trainer = Trainer(
             max_epochs=config.epochs,
-            callbacks=[history, _last_checkpoint(folder)],
+            callbacks=[history, *reducers, _last_checkpoint(folder)],
             gradient_clip_val=config.gradient_clip,
             logger=False,
             enable_progress_bar=progress,
@@ -203,7 +218,8 @@ def train(
     save_model(model, folder)
     frozen_count = sum(parameter.numel() for parameter in frozen.initial.values())
     trained = sum(p.numel() for p in model.parameters()) - frozen_count
-    result = TrainResult(history.rows, before, layer_memory(model, length), trained, frozen_count, folder)
+    done = [row for reducer in reducers for row in reducer.rows]
+    result = TrainResult(history.rows, before, layer_memory(model, length), trained, frozen_count, folder, done)
     _write_memory(result)
     return result
 
@@ -241,6 +257,19 @@ def _check_targets(name: str, y: Tensor, config: TrainConfig, d_output: int) -> 
     elif int(y.min()) < 0 or int(y.max()) >= d_output:
         got = f"{int(y.min())} … {int(y.max())}"
         reject(name, expected=f"classes 0 … {d_output - 1}", got=got, fix="number them from 0, or raise d_output")
+
+
+def _reducers(reduce: ReduceState | None, config: TrainConfig) -> list[Reducer]:
+    """Return what reduces the layers, if anything is to."""
+    if reduce is None:
+        return []
+    if config.freeze != "none":
+        fix = "train with freeze='none', or call nn.reduce_model before training"
+        reject("reduce", expected="nothing frozen, as a reduction makes new parameters", got=config.freeze, fix=fix)
+    if max(reduce.epochs) >= config.epochs:
+        fix = "give an earlier one, or call nn.reduce_model after training"
+        reject("reduce", expected=f"epochs before the last, {config.epochs}", got=max(reduce.epochs), fix=fix)
+    return [Reducer(reduce)]
 
 
 def _fingerprint(*tensors: Tensor) -> str:

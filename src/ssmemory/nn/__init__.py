@@ -8,6 +8,7 @@ from ssmemory.nn.linear_attention import LinearAttention
 from ssmemory.nn.linear_rnn import LinearRNN
 from ssmemory.nn.lru import LRU
 from ssmemory.nn.param_groups import param_groups
+from ssmemory.nn.reduce import LayerReduction, reduce_layer, reduce_model
 from ssmemory.nn.roles import Role, named_roles
 from ssmemory.nn.s4 import S4
 from ssmemory.nn.s4d import S4D
@@ -25,6 +26,7 @@ __all__ = [
     "Backbone",
     "BackboneConfig",
     "Bidirectional",
+    "LayerReduction",
     "LinearAttention",
     "LinearRNN",
     "Role",
@@ -33,5 +35,7 @@ __all__ = [
     "named_roles",
     "named_systems",
     "param_groups",
+    "reduce_layer",
+    "reduce_model",
     "save_model",
 ]

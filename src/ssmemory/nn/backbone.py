@@ -47,7 +47,8 @@ class BackboneConfig:
         d_input: channels of the input, or the number of symbols if ``embed``.
         d_output: width of the output: classes, or channels to predict.
         d_model: width between the blocks.
-        d_state: the layer's full real state size; see its class for whether it is one of every channel or of all.
+        d_state: the layer's full real state size, or one for each block; see the layer's class for whether it is one of
+            every channel or of all.
         n_layers: number of blocks.
         layer: the layer, a name in `LAYERS`.
         init: the initialiser's name.
@@ -65,7 +66,7 @@ class BackboneConfig:
     d_input: int = 1
     d_output: int = 10
     d_model: int = 64
-    d_state: int | None = None
+    d_state: int | tuple[int, ...] | None = None
     n_layers: int = 2
     layer: str = "s4d"
     init: str | None = None
@@ -93,6 +94,15 @@ class BackboneConfig:
             names = ("d_input", "d_output", "d_model", "n_layers", "dropout")
             got = ", ".join(f"{name}={getattr(self, name)}" for name in names)
             reject("config", expected="positive sizes and dropout in [0, 1)", got=got, fix="mend the one out of range")
+        if isinstance(self.d_state, list | tuple):  # a list where it comes from JSON
+            object.__setattr__(self, "d_state", tuple(self.d_state))
+            if len(self.d_state) != self.n_layers:
+                fix = "give one a block, or a single one"
+                reject("d_state", expected=f"{self.n_layers} sizes", got=len(self.d_state), fix=fix)
+
+    def of_block(self, index: int) -> BackboneConfig:
+        """Return the configuration as one block sees it: with a single d_state."""
+        return dataclasses.replace(self, d_state=self.d_state[index]) if isinstance(self.d_state, tuple) else self
 
     def layer_options(self) -> dict[str, object]:
         """Return what is not left to the layer, by the names of its arguments."""
@@ -183,7 +193,7 @@ class Backbone(nn.Module):
         self.config = config
         encoder = nn.Embedding if config.embed else nn.Linear
         self.encoder = encoder(config.d_input, config.d_model)
-        self.blocks = nn.ModuleList(Block(config, init) for _ in range(config.n_layers))
+        self.blocks = nn.ModuleList(Block(config.of_block(k), init) for k in range(config.n_layers))
         self.norm = nn.LayerNorm(config.d_model)
         self.decoder = nn.Linear(config.d_model, config.d_output)
 
@@ -206,6 +216,28 @@ class Backbone(nn.Module):
         Raises:
             InputError: a wrong width, symbol, length or state.
         """
+        h, after = self.features(u, states, lengths)
+        return self.decoder(h), after
+
+    def features(
+        self,
+        u: Float[Tensor, "batch length d_input"] | Int[Tensor, "batch length"],
+        states: list[Tensor] | None = None,
+        lengths: Int[Tensor, "batch"] | None = None,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return what the decoder reads, and the states; see `forward`.
+
+        Args:
+            u: the input.
+            states: as in `forward`.
+            lengths: as in `forward`.
+
+        Returns:
+            (batch, d_model) with pooling "mean" or "last", else (batch, length, d_model); and the states.
+
+        Raises:
+            InputError: as `forward`.
+        """
         self._check_input(u, "length")
         if lengths is not None:
             lengths = check_lengths(lengths, u)
@@ -216,7 +248,7 @@ class Backbone(nn.Module):
         for block, state in zip(self.blocks, before, strict=True):
             h, state = block(h, state, lengths)
             after.append(state)
-        return self.decoder(self._pooled(self.norm(h), lengths)), after
+        return self._pooled(self.norm(h), lengths), after
 
     def step(self, u_t: Tensor, states: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
         """Take one step of every block; y is what pooling "last" would read here. See `forward`.
@@ -275,3 +307,33 @@ class Backbone(nn.Module):
         if self.config.pooling == "last":
             return h[torch.arange(len(h), device=h.device), lengths - 1]
         return h.masked_fill(beyond(lengths, h), 0).sum(1) / lengths.unsqueeze(-1)
+
+
+def described(model: Backbone) -> BackboneConfig:
+    """Return a backbone's configuration with the state sizes that its layers have now.
+
+    Args:
+        model: the backbone; `reduce_layer` may have changed a layer of it.
+
+    Returns:
+        The configuration.
+
+    Raises:
+        InputError: the two layers of a bidirectional block differ, which no configuration can say.
+    """
+    taken = inspect.signature(LAYERS[model.config.layer]).parameters
+    if "d_state" not in taken:
+        return model.config
+    sizes: list[int] = []
+    for k, block in enumerate(model.blocks):
+        layer: Any = cast("Block", block).layer
+        both: list[Any] = [layer.ahead, layer.back] if isinstance(layer, Bidirectional) else [layer]
+        if both[0].d_state != both[-1].d_state:
+            got = f"{both[0].d_state} and {both[1].d_state}"
+            fix = "reduce both by reduce_model, which keeps them alike"
+            reject(f"blocks.{k}", expected="one d_state in both directions", got=got, fix=fix)
+        sizes.append(both[0].d_state)
+    given = [model.config.of_block(k).d_state for k in range(len(sizes))]
+    if sizes == [taken["d_state"].default if size is None else size for size in given]:
+        return model.config
+    return dataclasses.replace(model.config, d_state=sizes[0] if len(set(sizes)) == 1 else tuple(sizes))

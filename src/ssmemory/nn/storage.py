@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 
 from ssmemory.errors import DataError, InputError, reject
 from ssmemory.files import replacing, write_json
-from ssmemory.nn.backbone import Backbone, BackboneConfig
+from ssmemory.nn.backbone import Backbone, BackboneConfig, described
 
 WEIGHTS, CONFIG = "model.safetensors", "model.json"
 
@@ -25,11 +25,14 @@ def save_model(model: Backbone, folder: Path | str) -> Path:
 
     Returns:
         The folder.
+
+    Raises:
+        InputError: the two directions of a block were reduced to different state sizes.
     """
-    folder = Path(folder)
+    folder, config = Path(folder), described(model)
     with replacing(folder / WEIGHTS) as part:
         safetensors.torch.save_file({k: v.contiguous() for k, v in model.state_dict().items()}, part)
-    write_json(folder / CONFIG, dataclasses.asdict(model.config))
+    write_json(folder / CONFIG, dataclasses.asdict(config))
     return folder
 
 
