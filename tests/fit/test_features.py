@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from tests.one_line import assert_one_line
 
 from ssmemory.errors import InputError
 from ssmemory.fit import FrozenFeatures, readout
-from tests.one_line import assert_one_line
 
 
 def draw(*shape: int, seed: int = 0) -> torch.Tensor:

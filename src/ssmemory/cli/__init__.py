@@ -11,6 +11,7 @@ from typing import Any, cast
 
 import tyro
 
+from ssmemory.cli.compare import compare
 from ssmemory.cli.evidence import data, list_names, report, run
 from ssmemory.cli.measure import MEASURE
 from ssmemory.cli.probe import probe
@@ -19,6 +20,7 @@ from ssmemory.cli.train import train
 from ssmemory.errors import SSMemoryError, reject_unknown
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "compare": compare,
     "advise": advise,
     "design": design,
     "probe": probe,

@@ -9,6 +9,7 @@ for _module in ("lightning", "joblib"):
 
 from ssmemory.experiments import (  # noqa: E402
     advised_start,
+    architectures,
     estimators,
     extending_memory,
     frozen_vs_learned,
@@ -39,6 +40,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "primacy": primacy,
     "memory-in-training": memory_in_training,
     "reduced-state": reduced_state,
+    "architectures": architectures,
 }
 
 

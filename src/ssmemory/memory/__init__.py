@@ -1,6 +1,7 @@
 """What does the state remember? Exact where it can be; an estimate, with its error bar, where it cannot."""
 
 from ssmemory.memory.correlated import CorrelatedMemory, correlated_memory
+from ssmemory.memory.correlated_channels import correlated_channels, sample_autocovariance
 from ssmemory.memory.estimate import MemoryEstimate, estimate_memory
 from ssmemory.memory.function import memory_capacity, memory_function, perturbation_spread
 from ssmemory.memory.gated import GatedMemory, gated_memory, linear_attention_system
@@ -18,6 +19,7 @@ __all__ = [
     "MemoryEstimate",
     "MemoryFunction",
     "ProcessingCapacity",
+    "correlated_channels",
     "correlated_memory",
     "estimate_memory",
     "gated_memory",
@@ -30,5 +32,6 @@ __all__ = [
     "processing_capacity",
     "record_layers",
     "record_states",
+    "sample_autocovariance",
     "token_memory",
 ]

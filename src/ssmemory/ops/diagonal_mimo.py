@@ -137,7 +137,7 @@ class _Compiled(torch.autograd.Function):
 
 
 def _added(to: Tensor, rows: Tensor, matrix: Tensor) -> Tensor:
-    """Return ``to + rows @ matrix``, in the place of ``to`` if it can be: a pass over memory less than the other way."""
+    """Return ``to + rows @ matrix``, in the place of ``to`` if it can be: one pass over memory less."""
     total = to.contiguous()
     total.view(-1, total.shape[-1]).addmm_(rows.flatten(0, 1), matrix)
     return total
