@@ -8,8 +8,7 @@ from tests.one_line import assert_one_line
 
 from ssmemory import LinearSystem, init, memory_function
 from ssmemory.errors import InputError, UnstableError
-from ssmemory.memory import correlated_memory
-from ssmemory.memory.correlated_channels import correlated_channels, sample_autocovariance
+from ssmemory.memory import correlated_channels, correlated_memory, sample_autocovariance
 
 R = 0.9 ** np.arange(300) * np.cos(0.2 * np.arange(300))
 

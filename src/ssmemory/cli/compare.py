@@ -85,7 +85,7 @@ def _of_data(
 ) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
     """Return the autocorrelation of the data, and the data as a random linear encoder would feed them to a layer."""
     from ssmemory.data import read_series
-    from ssmemory.memory.correlated_channels import sample_autocovariance
+    from ssmemory.memory import sample_autocovariance
 
     x = torch.from_numpy(read_series(path, columns=columns or None).values)
     x = x if x.ndim == 3 else x.unsqueeze(0)

@@ -1,7 +1,8 @@
 """What does the state remember? Exact where it can be; an estimate, with its error bar, where it cannot."""
 
+from ssmemory.memory.autocovariance import autoregressive_autocovariance, sample_autocovariance
 from ssmemory.memory.correlated import CorrelatedMemory, correlated_memory
-from ssmemory.memory.correlated_channels import correlated_channels, sample_autocovariance
+from ssmemory.memory.correlated_channels import correlated_channels
 from ssmemory.memory.estimate import MemoryEstimate, estimate_memory
 from ssmemory.memory.function import memory_capacity, memory_function, perturbation_spread
 from ssmemory.memory.gated import GatedMemory, gated_memory, linear_attention_system
@@ -19,6 +20,7 @@ __all__ = [
     "MemoryEstimate",
     "MemoryFunction",
     "ProcessingCapacity",
+    "autoregressive_autocovariance",
     "correlated_channels",
     "correlated_memory",
     "estimate_memory",

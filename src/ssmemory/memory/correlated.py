@@ -86,7 +86,7 @@ def correlated_memory(
     Args:
         system: a system with one input, batched or not; stable, unless a horizon is given.
         input_autocovariance: r(0), r(1), … of the input, real, r(0) > 0, zero beyond what is given: carry it on until
-            it has died away. A biased sample autocovariance will do.
+            it has died away. `sample_autocovariance` takes it from data, `autoregressive_autocovariance` from a model.
         lags: n for lags 0 … n−1, or a sequence of lags.
         horizon: steps since the state was zero; if left out the system has run for ever.
 

@@ -110,39 +110,3 @@ def _powers(A: Tensor, B: Tensor, length: int) -> Complex[Tensor, "n length inpu
         columns = torch.cat([columns, torch.einsum("nm,mtk->ntk", square, columns)], 1)
         square = square @ square
     return columns[:, :length]
-
-
-def sample_autocovariance(x: Any, length: int) -> Float64[Tensor, " lags"]:
-    """Return the autocorrelation r(0) = 1, r(1), … of data that counts as positive definite whatever the data are.
-
-    The biased estimate ``Σ_t x(t) x(t−τ) / Σ x²`` about the mean, gaps counted as the mean, means over channels and
-    sequences; where there are more steps than ``length``, times ``1 − τ/length``. Both keep it positive definite, at
-    the price of a little too little correlation at the largest lags; `init.autocorrelation` is the unbiased one.
-
-    Args:
-        x: (steps, channels), or (sequences, steps, channels); NaN is a gap.
-        length: how many lags at most, at least 1.
-
-    Returns:
-        (lags,) float64, as many as ``length`` or the steps.
-
-    Raises:
-        InputError: another shape, no lags, or data that do not vary.
-
-    Example:
-        >>> sample_autocovariance([[1.0], [-1.0], [1.0], [-1.0]], 4).numpy().round(12).tolist()
-        [1.0, -0.75, 0.5, -0.25]
-    """
-    values = torch.as_tensor(x, dtype=torch.float64)
-    if values.ndim not in (2, 3) or length < 1:
-        expected = "shape (steps, channels) or (sequences, steps, channels), and a lag"
-        reject("x", expected=expected, got=f"{tuple(values.shape)}, {length} lags", fix="put steps before channels")
-    values = values if values.ndim == 3 else values.unsqueeze(0)
-    values = (values - values.nanmean((0, 1))).nan_to_num(0.0).transpose(1, 2)
-    steps = values.shape[-1]
-    power = torch.fft.rfft(values, n=2 * steps).abs().square().sum(0)  # of every channel
-    r = torch.fft.irfft(power, n=2 * steps)[:, : min(length, steps)]
-    if not bool((r[:, 0] > 0).all()):
-        reject("x", expected="channels that vary", got="a constant", fix="leave that channel out")
-    r = (r / r[:, :1]).mean(0)
-    return r if steps <= length else r * (1 - torch.arange(length, dtype=torch.float64) / length)

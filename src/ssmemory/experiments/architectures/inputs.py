@@ -14,7 +14,7 @@ from torch import Tensor
 import ssmemory.data as data_floor
 from ssmemory.errors import UnreachableError
 from ssmemory.experiments.architectures.config import Config
-from ssmemory.memory.correlated_channels import sample_autocovariance
+from ssmemory.memory import sample_autocovariance
 
 
 @dataclass(frozen=True, eq=False)
