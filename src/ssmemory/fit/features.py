@@ -15,6 +15,7 @@ from ssmemory.ops import diagonal_scan
 _MIXED = 4  # modes that a unit reads
 _CYCLES = 4.0  # periods of a mode within its decay time, at most
 _SAMPLE = 20_000  # steps of which thresholds are quantiles
+_AT_ONCE = 2**20  # numbers of a signal: they stay in the cache
 
 
 class FrozenFeatures(nn.Module):
@@ -108,16 +109,19 @@ class FrozenFeatures(nn.Module):
             fix = "call calibrate with some of the training data first"
             reject("features", expected="thresholds from data", got="none yet", fix=fix)
         h, real = self._begin(u, lengths)
-        steps = real.sum(1, keepdim=True)
-        parts = torch.arange(u.shape[1], device=u.device) * self.segments // steps
+        width = max(max(len(layer.threshold), len(layer.C.T)) for layer in self._units())
+        few = max(1, _AT_ONCE // (u.shape[1] * width))
+        return torch.cat([self._features(*some) for some in zip(h.split(few), real.split(few), strict=True)])
+
+    def _features(self, h: Tensor, real: Tensor) -> Tensor:
+        part = torch.arange(h.shape[1], device=h.device) * self.segments // real.sum(1, keepdim=True)
+        inside = (part.unsqueeze(1) == torch.arange(self.segments, device=h.device).unsqueeze(-1)) & real.unsqueeze(1)
+        pooled = inside / inside.sum(-1, keepdim=True).clamp(min=1)  # (batch, segments, length): a mean by a product
         found = []
         for layer in self._units():
             y = layer.standardised(h)
             h = y.relu()
-            for segment in range(self.segments):
-                inside = (real & (parts == segment)).unsqueeze(-1)
-                count = inside.sum(1).clamp(min=1)
-                found += [((y > 0) & inside).sum(1) / count, (h * inside).sum(1) / count]
+            found.append(torch.cat([pooled @ (y > 0).float(), pooled @ h], -1).flatten(1))
         return torch.cat(found, 1)
 
     def _units(self) -> list[_Units]:
