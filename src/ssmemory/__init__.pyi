@@ -1,12 +1,15 @@
 from . import data, errors, fit, init, learning, memory, nn, ops, systems
+from .fit import MemoryClassifier, MemoryRegressor
 from .memory import MemoryEstimate, MemoryFunction, estimate_memory, memory_capacity, memory_function
 from .systems import HasSystem, LinearSystem, TimeVaryingSystem
 
 __all__ = [
     "HasSystem",
     "LinearSystem",
+    "MemoryClassifier",
     "MemoryEstimate",
     "MemoryFunction",
+    "MemoryRegressor",
     "TimeVaryingSystem",
     "data",
     "errors",

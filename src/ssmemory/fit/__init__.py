@@ -4,6 +4,7 @@ from ssmemory.errors import require
 
 require("lightning", extra="fit", purpose="ssmemory.fit")
 
+from ssmemory.fit.estimators import MemoryClassifier, MemoryRegressor  # noqa: E402
 from ssmemory.fit.features import FrozenFeatures  # noqa: E402
 from ssmemory.fit.freeze import FreezeMode, Frozen, freeze  # noqa: E402
 from ssmemory.fit.layer_memory import LayerMemory, layer_memory  # noqa: E402
@@ -19,6 +20,8 @@ __all__ = [
     "FrozenFeatures",
     "LayerMemory",
     "LinearReadout",
+    "MemoryClassifier",
+    "MemoryRegressor",
     "ModelMemory",
     "ReduceState",
     "RidgeSums",

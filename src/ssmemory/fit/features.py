@@ -184,7 +184,9 @@ class _Units(nn.Module):
         y = self._read(h)[real]
         chosen = torch.randperm(len(y), generator=torch.Generator().manual_seed(self._generator_seed))[:_SAMPLE]
         y = y[chosen]
-        self.threshold = torch.stack([column.quantile(q) for column, q in zip(y.T, self.quantile, strict=True)])
+        in_order, place = y.sort(0).values, self.quantile * (len(y) - 1)
+        low, high = (in_order.gather(0, edge.long()[None])[0] for edge in (place.floor(), place.ceil()))
+        self.threshold = low.lerp(high, place - place.floor())
         spread = y.std(0, correction=0)
         self.scale = spread.where(spread > 0, 1)
         return self.standardised(h).relu()
