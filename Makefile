@@ -33,6 +33,7 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/memory.py
 	$(BIN)/python benchmarks/s4d.py
 	$(BIN)/python benchmarks/design.py
+	$(BIN)/python benchmarks/forecasting.py
 
 bench-rivals: .venv-bench/installed
 	.venv-bench/bin/python benchmarks/rivals.py

@@ -1,5 +1,5 @@
 from . import data, errors, fit, init, learning, memory, nn, ops, systems
-from .fit import MemoryClassifier, MemoryRegressor
+from .fit import MemoryClassifier, MemoryForecaster, MemoryRegressor
 from .memory import MemoryEstimate, MemoryFunction, estimate_memory, memory_capacity, memory_function
 from .systems import HasSystem, LinearSystem, TimeVaryingSystem
 
@@ -8,6 +8,7 @@ __all__ = [
     "LinearSystem",
     "MemoryClassifier",
     "MemoryEstimate",
+    "MemoryForecaster",
     "MemoryFunction",
     "MemoryRegressor",
     "TimeVaryingSystem",

@@ -6,6 +6,7 @@ require("lightning", extra="fit", purpose="ssmemory.fit")
 
 from ssmemory.fit.estimators import MemoryClassifier, MemoryRegressor  # noqa: E402
 from ssmemory.fit.features import FrozenFeatures  # noqa: E402
+from ssmemory.fit.forecaster import MemoryForecaster  # noqa: E402
 from ssmemory.fit.freeze import FreezeMode, Frozen, freeze  # noqa: E402
 from ssmemory.fit.layer_memory import LayerMemory, layer_memory  # noqa: E402
 from ssmemory.fit.model_memory import ModelMemory, model_memory  # noqa: E402
@@ -21,6 +22,7 @@ __all__ = [
     "LayerMemory",
     "LinearReadout",
     "MemoryClassifier",
+    "MemoryForecaster",
     "MemoryRegressor",
     "ModelMemory",
     "ReduceState",
