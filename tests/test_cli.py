@@ -258,9 +258,9 @@ class Row(NamedTuple):
 
 
 ROWS = [
-    Row("no command", "", "Expected one of .*measure, advise, design, probe, train"),
-    Row("command misspelt", "lst", r"expected one of measure, advise, .*, got 'lst'; did you mean 'list'\?"),
-    Row("command unknown", "xyzzy", "expected one of measure, advise, .*, report, data, got 'xyzzy'; choose"),
+    Row("no command", "", "Expected one of .*measure, compare, advise, design, probe, train"),
+    Row("command misspelt", "lst", r"expected one of measure, compare, .*, got 'lst'; did you mean 'list'\?"),
+    Row("command unknown", "xyzzy", "expected one of measure, compare, .*, report, data, got 'xyzzy'; choose"),
     Row("nothing to measure", "measure", "Expected one of .*ring.*see ssmemory measure --help"),
     Row("initialiser misspelt", "measure rnig", r"got 'rnig'; did you mean 'ring'\?"),
     Row("initialiser as in Python", "measure s4d_lin --d-state 4 --dt 1", r"got 's4d_lin'; did you mean 's4d-lin'\?"),

@@ -77,7 +77,7 @@ def readout(
     Example:
         >>> u = torch.randn(64, 30, 1, generator=torch.Generator().manual_seed(0))
         >>> fitted = readout(lambda u: u[:, -4:, 0], u, u[:, -2], task="regression", progress=False)
-        >>> fitted.weights.round(3).flatten().tolist()
+        >>> (fitted.weights.round(3) + 0).flatten().tolist()
         [0.0, 0.0, 1.0, 0.0]
     """
     if task not in ("classification", "regression"):

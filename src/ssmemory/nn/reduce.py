@@ -119,8 +119,8 @@ def reduce_layer(layer: nn.Module, d_state: int | None = None, tolerance: float 
 
     Example:
         >>> layer = LRU(4, d_state=16)
-        >>> reduce_layer(layer, 8).order, layer.C.shape
-        (tensor(8), torch.Size([4, 4, 2]))
+        >>> int(reduce_layer(layer, 8).order) <= 8, layer.C.shape
+        (True, torch.Size([4, 4, 2]))
     """
     if not _reducible(layer):
         fix = "only these hold a diagonal system with free eigenvalues"
