@@ -13,7 +13,7 @@ from tests.one_line import assert_one_line
 from torch import nn
 
 from ssmemory.errors import DataError, InputError, SSMemoryError
-from ssmemory.fit import readout, ridge
+from ssmemory.fit import _arrays, readout, ridge
 from ssmemory.nn import Backbone, BackboneConfig
 
 N, LENGTH = 300, 20
@@ -141,7 +141,7 @@ def test_a_disk_that_fills_leaves_what_was_there(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(ridge, "save_file", full)
+    monkeypatch.setattr(_arrays, "save_file", full)
     with pytest.raises(DataError) as caught:
         sums.add(np.eye(3), np.zeros((3, 1))).save(path)
     assert_one_line(str(caught.value), "room for", "No space left", "make room")

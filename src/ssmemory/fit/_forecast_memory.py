@@ -67,11 +67,11 @@ class WindowSums(RidgeSums):
             nothing = np.zeros((self.n_features, self.n_outputs))
             return [(nothing, mean[self.n_features :])] * len(penalties)
         for penalty in penalties:
-            weights = problem.weights(penalty) / problem.scale[:, None]
+            weights, intercept = problem.readout(penalty)
             if not np.isfinite(weights).all():
                 fix = "leave the penalties out, or raise them"
                 reject("penalties", expected="a matrix that is not singular", got=f"{penalty:g}", fix=fix)
-            found.append((weights, problem.mean_y - problem.mean_x @ weights))
+            found.append((weights, intercept))
         return found
 
 

@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from ssmemory.errors import DataError, reject
-from ssmemory.files import replacing
+from ssmemory.fit._arrays import UNREADABLE, read_arrays, reason, write_arrays
 from ssmemory.fit._forecast_memory import Piece, Plan
 
 if TYPE_CHECKING:
@@ -41,22 +39,13 @@ def save_forecaster(forecaster: MemoryForecaster, path: Path | str) -> Path:
         "plans": [(plan.memory, plan.level_name, plan.words) for plan in forecaster._plans],
         "pieces": [(p.plan, p.sharing, p.channel, p.first, p.last, p.penalty) for p in forecaster._pieces],
     }  # fmt: skip
-    try:
-        with replacing(path) as part:
-            words = {"arguments": json.dumps(about), "state": json.dumps(state)}
-            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, part, words)
-    except (OSError, SafetensorError) as error:
-        fix = "make room, or name another place: what lay there before is as it was"
-        got = str(error).partition("\n")[0][:120]
-        reject(str(path), expected="a place to write to", got=got, fix=fix, error=DataError)
-    return Path(path)
+    return write_arrays(path, arrays, {"arguments": json.dumps(about), "state": json.dumps(state)})
 
 
 def load_forecaster(kind: type[Kind], path: Path | str) -> Kind:
     """Return the forecaster in a file."""
     try:
-        with safe_open(path, "numpy") as file:
-            about, arrays = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        arrays, about = read_arrays(path)
         given, state = json.loads(about["arguments"]), json.loads(about["state"])
         loaded = kind(given.pop("horizon"), given.pop("lookback"), given.pop("d_state"), **given)
         loaded.mean, loaded.std, loaded.error, loaded.baseline = (
@@ -76,8 +65,7 @@ def load_forecaster(kind: type[Kind], path: Path | str) -> Kind:
             Piece(*(*piece, arrays[f"piece.{k}.weights"], arrays[f"piece.{k}.intercept"]))
             for k, piece in enumerate(state["pieces"])
         ]
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
-        got = str(error).partition("\n")[0][:120] or type(error).__name__
-        fix = "fit and save again"
-        reject(str(path), expected="a file that MemoryForecaster wrote", got=got, fix=fix, error=DataError)
+    except UNREADABLE as error:
+        expected, fix = "a file that MemoryForecaster wrote", "fit and save again"
+        reject(str(path), expected=expected, got=reason(error), fix=fix, error=DataError)
     return loaded

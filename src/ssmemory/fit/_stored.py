@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
 
 from ssmemory.errors import DataError, reject
-from ssmemory.files import replacing, write_json
+from ssmemory.files import write_json
+from ssmemory.fit._arrays import UNREADABLE, read_arrays, reason, write_arrays
 from ssmemory.fit._closed_form import ClosedForm
 from ssmemory.fit._sequences import Scaling
 from ssmemory.fit.features import FrozenFeatures
@@ -43,13 +42,7 @@ def save_form(folder: Path | str, form: ClosedForm, about: dict[str, Any]) -> Pa
         record["solved"] = {"given": None if given is None else float(given)}
         record["solved"] |= {name: getattr(readout, name) for name in _NUMBERS}
     before = _record(folder) if (folder / _NAME).is_file() else {}
-    try:
-        with replacing(folder / record["arrays"]) as part:
-            save_file(arrays, part)
-    except (OSError, SafetensorError) as error:
-        got = str(error).partition("\n")[0][:120]
-        fix = "make room, or name another folder"
-        reject(str(folder), expected="room to write", got=got, fix=fix, error=DataError)
+    write_arrays(folder / record["arrays"], arrays)
     form.sums.save(folder / record["sums"])
     write_json(folder / _NAME, record)
     for name in ("arrays", "sums"):
@@ -66,7 +59,7 @@ def load_form(folder: Path | str, kind: str) -> tuple[ClosedForm, dict[str, Any]
         got = f"a {record.get('kind')}"
         reject(str(folder), expected=f"a {kind}", got=got, fix="load it by its own class", error=DataError)
     try:
-        arrays = load_file(folder / Path(record["arrays"]).name)
+        arrays, _ = read_arrays(folder / Path(record["arrays"]).name)
         features = FrozenFeatures(**record["sizes"])
         state = {name: _like(arrays[f"features.{name}"], old) for name, old in features.state_dict().items()}
         features.load_state_dict(state)
@@ -85,9 +78,9 @@ def load_form(folder: Path | str, kind: str) -> tuple[ClosedForm, dict[str, Any]
             form.solved = record["solved"]["given"], LinearReadout(**parts, **numbers)
     except DataError:
         raise
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        got = str(error).partition("\n")[0][:120] or type(error).__name__
-        reject(str(folder), expected="an estimator that save wrote", got=got, fix="fit it anew", error=DataError)
+    except (*UNREADABLE, RuntimeError) as error:
+        expected = "an estimator that save wrote"
+        reject(str(folder), expected=expected, got=reason(error), fix="fit it anew", error=DataError)
     return form, record
 
 

@@ -25,7 +25,24 @@ def _scale_of(spread: Array, mean: Array) -> Array:
     return scale
 
 
-class ByRows:
+class _Problem:
+    """What both ways share: the readout of features as they were given."""
+
+    mean_x: Array
+    mean_y: Array
+    scale: Array
+
+    def weights(self, penalty: float) -> Array:
+        """Return (n_features, n_outputs) of standardised features."""
+        raise NotImplementedError
+
+    def readout(self, penalty: float) -> tuple[Array, Array]:
+        """Return (n_features, n_outputs) weights of features as given, and the intercepts."""
+        weights = self.weights(penalty) / self.scale[:, None]
+        return weights, self.mean_y - self.mean_x @ weights
+
+
+class ByRows(_Problem):
     """The problem while all rows are kept: by singular values, so that every penalty costs next to nothing."""
 
     def __init__(self, x: Array, y: Array) -> None:
@@ -59,7 +76,7 @@ class ByRows:
         return np.asarray(self._Vt.T @ (gains[:, None] * self._Uy))
 
 
-class BySums:
+class BySums(_Problem):
     """The problem by its sums: a Cholesky factor a penalty, and the errors of the rows that were kept."""
 
     def __init__(self, n: int, mean: Array, scatter: Array, rows: Array, width: int) -> None:

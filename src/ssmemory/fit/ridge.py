@@ -9,12 +9,10 @@ from typing import Any, Self
 import numpy as np
 from jaxtyping import Float64
 from numpy.typing import ArrayLike, NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 from scipy.linalg import blas
 
 from ssmemory.errors import DataError, reject
-from ssmemory.files import replacing
+from ssmemory.fit._arrays import UNREADABLE, read_arrays, reason, write_arrays
 from ssmemory.fit.leave_one_out import ByRows, BySums
 
 Array = NDArray[Any]
@@ -230,14 +228,14 @@ class RidgeSums:
                 errors |= {float(e): problem.error(10.0**e) for e in exponents if float(e) not in errors}
                 best = min(errors, key=lambda e: (errors[e], -e))
                 exponents = np.clip([best - step, best + step], low, high)
-            penalty = float(10.0**best)
-        weights, error = problem.weights(penalty), problem.error(penalty)
+            penalty, error = float(10.0**best), errors[best]
+        else:
+            error = problem.error(penalty)
         if not np.isfinite(error):
             fix = "leave the penalty to be chosen, or raise it"
             reject("penalty", expected="features that do not depend on each other", got="a singular matrix", fix=fix)
         tried = np.array([(10.0**e, errors[e]) for e in sorted(errors)] or [(penalty, error)])
-        weights = weights / problem.scale[:, None]
-        intercept = problem.mean_y - problem.mean_x @ weights
+        weights, intercept = problem.readout(penalty)
         return LinearReadout(
             weights, intercept, penalty, error, problem.variance, self.n_samples, len(self._rows), tried
         )
@@ -256,23 +254,9 @@ class RidgeSums:
         """
         arrays = {"rows": self._rows, "numbers": self._numbers}
         if self._sums is not None:
-            arrays |= {"mean": self._sums.mean, "scatter": np.ascontiguousarray(self._sums.scatter)}
+            arrays |= {"mean": self._sums.mean, "scatter": self._sums.scatter}
         about = {name: str(getattr(self, name)) for name in ("n_features", "n_outputs", "seed", "n_samples")}
-        about |= {f"about.{name}": words for name, words in self.about.items()}
-        try:
-            with replacing(path) as part:
-                save_file(arrays, part, about)
-        except (OSError, SafetensorError) as error:
-            got = str(error).partition("\n")[0][:120]
-            fix = "make room, or name another place: what lay there before is as it was"
-            reject(
-                str(path),
-                expected=f"room for {sum(a.nbytes for a in arrays.values()) >> 20} MB",
-                got=got,
-                fix=fix,
-                error=DataError,
-            )
-        return Path(path)
+        return write_arrays(path, arrays, about | {f"about.{name}": words for name, words in self.about.items()})
 
     @classmethod
     def load(cls, path: Path | str) -> Self:
@@ -288,15 +272,14 @@ class RidgeSums:
             DataError: a file that is missing, damaged or something else.
         """
         try:
-            with safe_open(path, "numpy") as file:
-                about, arrays = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            arrays, about = read_arrays(path)
             loaded = cls(int(about["n_features"]), int(about["n_outputs"]), seed=int(about["seed"]))
             loaded.n_samples = int(about["n_samples"])
             loaded.about = {key[6:]: words for key, words in about.items() if key.startswith("about.")}
             loaded._rows, loaded._numbers = arrays["rows"], arrays["numbers"]
-        except (OSError, SafetensorError, KeyError, TypeError) as error:
-            got = str(error).partition("\n")[0][:120] or type(error).__name__
-            reject(str(path), expected="a file that RidgeSums wrote", got=got, fix="begin anew", error=DataError)
+        except UNREADABLE as error:
+            expected = "a file that RidgeSums wrote"
+            reject(str(path), expected=expected, got=reason(error), fix="begin anew", error=DataError)
         if "scatter" in arrays:
             loaded._sums = _Moments(loaded.n_samples, arrays["mean"], np.asfortranarray(arrays["scatter"]))
         return loaded
