@@ -34,6 +34,7 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/s4d.py
 	$(BIN)/python benchmarks/design.py
 	$(BIN)/python benchmarks/forecasting.py
+	$(BIN)/python benchmarks/classification.py
 
 bench-rivals: .venv-bench/installed
 	.venv-bench/bin/python benchmarks/rivals.py
