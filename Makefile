@@ -10,7 +10,7 @@ export NUMBA_CACHE_DIR
 OMP_WAIT_POLICY ?= PASSIVE
 export OMP_WAIT_POLICY
 
-.PHONY: quickstart test check docs bench bench-rivals clean
+.PHONY: quickstart test check docs bench bench-rivals bench-rockets clean
 
 quickstart: $(VENV)/installed
 	$(BIN)/ssmemory run frozen-vs-learned --size quick --out out/quickstart
@@ -35,11 +35,16 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/design.py
 	$(BIN)/python benchmarks/forecasting.py
 	$(BIN)/python benchmarks/classification.py
+	$(BIN)/python benchmarks/sequential_images.py
+	$(BIN)/python benchmarks/windows.py
 
 bench-rivals: .venv-bench/installed
 	.venv-bench/bin/python benchmarks/rivals.py
 	.venv-bench/bin/python benchmarks/estimator_rivals.py
 	.venv-bench/bin/python benchmarks/layers.py
+
+bench-rockets: .venv-aeon/installed
+	NUMBA_CACHE_DIR=$(CURDIR)/.venv-aeon/numba .venv-aeon/bin/python benchmarks/rockets.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -57,5 +62,10 @@ $(VENV)/installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	.venv-bench/bin/pip install -q --disable-pip-version-check -e . reservoirpy rcbench s5-pytorch mpmath threadpoolctl -c benchmarks/rivals_constraints.txt
 	touch $@
 
+.venv-aeon/installed: pyproject.toml benchmarks/rockets_constraints.txt
+	$(PYTHON) -m venv .venv-aeon
+	.venv-aeon/bin/pip install -q --disable-pip-version-check -e ".[fit]" aeon -c benchmarks/rockets_constraints.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) .venv-bench out
+	rm -rf $(VENV) .venv-bench .venv-aeon out

@@ -22,7 +22,7 @@ from ssmemory.fit._explained import decay_times
 from ssmemory.fit._sequences import Scaling, read_sequences
 from ssmemory.fit.estimators import MemoryClassifier, MemoryRegressor
 
-SMALL = {"n_units": 24, "d_state": 32, "segments": 1, "standardise": False, "random_state": 0}
+SMALL = {"n_units": 24, "d_state": 32, "nonlinearity": "relu", "segments": 1, "standardise": False, "random_state": 0}
 
 
 def waves(n: int, length: int = 60, *, channels: int = 1, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -80,7 +80,7 @@ def test_leave_one_out_error_is_that_of_leaving_one_out():
 
 def test_frequencies_are_told_apart_and_measured():
     more, labels = waves(90, seed=5)
-    model = MemoryClassifier(random_state=0, n_units=64, d_state=64).fit(X, Y)
+    model = MemoryClassifier(random_state=0).fit(X, Y)
     assert model.score(more, labels) > 0.9
     rate = np.array([0.2, 0.3, 0.4])[np.arange(90) % 3]
     options = {"random_state": 0, "n_units": 64, "d_state": 64}
@@ -160,7 +160,7 @@ def test_level_matters_or_not():
     level = np.arange(40) % 2
     noise = np.random.default_rng(4).standard_normal((80, 30)) + np.tile(level, 2)[:, None]
     model = MemoryClassifier(n_units=32, d_state=32, segments=1, random_state=0).fit(noise[:40], level)
-    assert not model._form.scaling.per_sequence
+    assert model._form.scaling.standardise is not True
     assert model.score(noise[40:], np.tile(level, 2)[40:]) > 0.9
     blind = MemoryClassifier(**(SMALL | {"standardise": True})).fit(noise[:40], level)
     np.testing.assert_allclose(blind.decision_function(noise), blind.decision_function(7 * noise + 100), atol=1e-3)
@@ -174,8 +174,8 @@ def test_pieces_and_forgetting(capacity, monkeypatch):
     pieces = MemoryClassifier(**SMALL, penalty=0.01).partial_fit(X, Y, classes=["c", "b", "a"])
     for part in (slice(0, 7), slice(7, 41), slice(41, 60)):
         pieces.partial_fit(more[part], labels[part])
-    assert (whole._form.sums._sums is None) == (capacity == 4096)
     np.testing.assert_allclose(pieces.decision_function(more), whole.decision_function(more), atol=1e-8)
+    assert (whole._form.sums._sums is None) == (capacity == 4096)
     changed = whole.decision_function(more)
     order = np.random.default_rng(0).permutation(60)
     whole.forget(more[order], labels[order])
@@ -188,10 +188,26 @@ def test_choices_are_made_on_some_where_there_are_many(monkeypatch):
     few = MemoryClassifier(n_units=16, d_state=32, random_state=0).fit(X, Y)
     assert few.readout_.error == min(error for *_, error in few._form.tried)
     monkeypatch.setattr(_closed_form, "_SAMPLE", 20)
+    monkeypatch.setattr(_closed_form, "_MANY", 45)
     many = MemoryClassifier(n_units=16, d_state=32, random_state=0).fit(X, Y)
-    assert (many._form.n_compared, many.readout_.n_samples, len(many._form.tried)) == (20, 45, 6)
-    chosen = min(many._form.tried, key=lambda tried: tried[2])
-    assert (many._form.scaling.per_sequence, many._form.features.segments) == chosen[:2]
+    assert (many._form.n_compared, many.readout_.n_samples, len(many._form.tried)) == (20, 45, 7)
+    assert [bool(tried.n_contrasts) for tried in many._form.tried] == 6 * [False] + [True]
+    chosen = min(many._form.tried, key=lambda tried: tried.error)
+    sizes = many._form.sizes
+    assert (many._form.scaling.standardise, sizes["nonlinearity"], sizes["segments"]) == chosen[:3]
+    assert (many._form.contrasts is not None) == bool(chosen.n_contrasts)
+
+
+def test_what_only_the_whole_tells_needs_contrasts():
+    """Two steps of one sign or not: no unit pooled over time sees it, and no linear map."""
+    noise = np.random.default_rng(9).standard_normal((900, 8))
+    labels = np.where(noise[:, 2] * noise[:, 5] > 0, "same", "other")
+    scores = [
+        MemoryClassifier(**SMALL | {"n_contrasts": n}).fit(noise[:600], labels[:600]).score(noise[600:], labels[600:])
+        for n in (0, 600)
+    ]
+    assert scores[0] < 0.6
+    assert scores[1] > 0.7
 
 
 def test_processes_change_rounding_only():
@@ -200,7 +216,9 @@ def test_processes_change_rounding_only():
     )
 
 
-@pytest.mark.parametrize("options", [{}, {"segments": 4, "standardise": True, "n_layers": 2}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"segments": 4, "standardise": "both", "n_layers": 2}, {"n_contrasts": 9}], ids=str
+)
 def test_saved_and_loaded_predicts_the_same_bits_and_goes_on(options, tmp_path):
     model = fitted(**options)
     model.save(tmp_path).joinpath("mine.txt").write_text("stays")
@@ -227,16 +245,16 @@ def test_a_regressor_of_several_is_saved_too(tmp_path):
     assert loaded.n_features_in_ == 60
 
 
-@pytest.mark.parametrize("n_layers", [1, 2])
+@pytest.mark.parametrize("options", [{}, {"n_layers": 2, "nonlinearity": "relu"}, {"n_contrasts": 40}], ids=str)
 @pytest.mark.parametrize("gaps", [False, True])
-def test_a_stream_predicts_what_predict_does_on_the_prefix(n_layers, gaps):
+def test_a_stream_predicts_what_predict_does_on_the_prefix(options, gaps):
     given = X2.copy()
     if gaps:
         given[np.random.default_rng(0).random(X2.shape) < 0.3] = np.nan
         given[0, 0, :3] = np.nan  # begins with one channel only
         given[0, 1, 0] = 0.5
     rate = np.array([0.2, 0.3, 0.4])[np.arange(30) % 3]
-    model = MemoryRegressor(**SMALL, n_layers=n_layers).fit(given, rate)
+    model = MemoryRegressor(**SMALL | options).fit(given, rate)
     stream = model.stream()
     found = [stream.step(u) for u in given[0].T]
     prefixes = [given[0][:, : t + 1] for t in range(60)]
@@ -261,11 +279,12 @@ def test_a_stream_of_two_values_is_not_left_to_rounding():
 
 
 def test_explain_has_the_numbers():
-    model = MemoryClassifier(n_units=16, d_state=32, random_state=0).fit(X, Y)
+    model = MemoryClassifier(n_units=16, d_state=32, n_contrasts=7, random_state=0).fit(X, Y)
     said, readout = model.explain(), model.readout_
     assert "45 sequences" in said
     assert "60 to 60 steps, median 60" in said
     assert "decay times from 1 to 30 steps, the longest 0.5 of the median length" in said
+    assert "Contrasts: 7, each between two sequences, by all that 60 numbers hold of the last 60 steps" in said
     assert f"Penalty: {readout.penalty:.2e}" in said
     assert f"Leave-one-out error: {readout.error:.4g} mean squared, on 45" in said
     assert f"{1 - readout.error / readout.variance:.1%} of the variance" in said
@@ -280,7 +299,7 @@ def test_explain_has_the_numbers():
 def test_weight_is_found_where_it_was_put():
     form = MemoryRegressor(**SMALL | {"n_layers": 2, "segments": 2}).fit(X, RATE)._form
     weights = np.zeros((form.features.n_features, 1))
-    weights[2 * 2 * 24 + 2 * 24 + 5] = 3  # second layer, second segment, share of unit 5, of the second of two groups
+    weights[2 * 24 + 24 + 17] = 3  # second layer, second segment, unit 17, which reads the second of two groups
     times, weight = decay_times(form, LinearReadout(weights, np.zeros(1), 1.0, 0.5, 1.0, 2, 2, np.ones((1, 2))))
     np.testing.assert_allclose(times, [1, 30])
     assert weight[1] > 0
@@ -338,7 +357,7 @@ BAD = [
     (lambda: fitted(d_state=20), "multiple of 16", "20", "256"),
     (lambda: fitted(longest="far"), "steps or 'auto'", "'far'", "default"),
     (lambda: fitted(longest=0.5), "more than one step", "0.5", "half"),
-    (lambda: fitted(standardise="yes"), "True, False or 'auto'", "'yes'", "one of these"),
+    (lambda: fitted(standardise="yes"), "True, False, 'both' or 'auto'", "'yes'", "one of these"),
     (lambda: fitted(penalty=-1.0), "≥ 0", "-1.0", "chosen"),
     (lambda: fitted(batch_size=0), "at least 1", "0", "16"),
     (lambda: fitted().forget(X2[:1, :1], ["a"]), "that are there", "1 that are not", "bit for bit"),

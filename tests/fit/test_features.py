@@ -7,6 +7,7 @@ from tests.one_line import assert_one_line
 
 from ssmemory.errors import InputError
 from ssmemory.fit import FrozenFeatures, readout
+from ssmemory.ops.pooled_units import read_groups
 
 
 def draw(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -23,18 +24,19 @@ def by_steps(features: FrozenFeatures, u: np.ndarray) -> np.ndarray:
     parts = np.arange(len(u)) * features.segments // len(u)
     for layer in features.layers:
         rate, B, C = np.exp(layer.log_eigenvalues.numpy()), layer.B.numpy(), layer.C.numpy()
-        x, y = np.zeros(len(rate), complex), []
+        x, y, group = np.zeros(len(rate), complex), [], np.arange(len(C)) * (len(rate) // 8) // len(C)
         for step in h:
             x = rate * x + B @ step
-            y.append(C[:, ::2] @ x.real + C[:, 1::2] @ x.imag)
+            read = x.reshape(-1, 8)[group]
+            y.append((C[..., 0] * read.real + C[..., 1] * read.imag).sum(1))
         over = (np.array(y) - layer.threshold.numpy()) / layer.scale.numpy()
         h = np.maximum(over, 0)
         for part in range(features.segments):
-            found += [(over[parts == part] > 0).mean(0), h[parts == part].mean(0)]
+            found.append((over[parts == part] > 0 if features.nonlinearity == "step" else h[parts == part]).mean(0))
     return np.concatenate(found)
 
 
-@pytest.mark.parametrize("options", [{}, {"segments": 3}, {"n_layers": 2, "segments": 2}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"segments": 3}, {"n_layers": 2, "nonlinearity": "relu"}], ids=str)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_features_are_those_of_the_recurrence_step_by_step(options, channels):
     u = draw(4, 50, channels)
@@ -45,11 +47,20 @@ def test_features_are_those_of_the_recurrence_step_by_step(options, channels):
         np.testing.assert_allclose(row, by_steps(features, sequence), rtol=1e-4, atol=1e-4)
 
 
-def test_thresholds_are_quantiles_of_the_data():
-    u = draw(8, 200, 1)
+def test_a_threshold_is_the_quantile_of_one_sequence():
+    u = draw(8, 200, 1) * torch.logspace(-3, 3, 8)[:, None, None]
     features = made(u)
-    shares = features(u)[:, :12].mean(0)
-    torch.testing.assert_close(shares, 1 - features.layers[0].quantile, rtol=0, atol=0.01)
+    above = 1 - features(u)
+    nearest = (above - features.layers[0].quantile).abs().min(0).values
+    assert nearest.max() < 0.01
+
+
+def test_three_units_in_four_do_not_see_a_constant():
+    u = torch.ones(1, 300, 2) * torch.tensor([3.0, -2.0])
+    layer = made(draw(4, 40, 2)).layers[0]
+    y = read_groups(layer.modes(u)[0], layer.C)[0, -1]
+    assert y.abs()[1::4].max() < 1e-4 * y.abs().max()
+    assert y.abs()[::4].min() > 1e-2 * y.abs().max()
 
 
 @pytest.mark.parametrize("segments", [1, 4])
@@ -93,6 +104,7 @@ BAD = [
     (lambda: FrozenFeatures(0, longest=9.0), "at least 1", "0", "positive"),
     (lambda: FrozenFeatures(1, d_state=20, longest=9.0), "multiple of 16", "20", "256"),
     (lambda: FrozenFeatures(1, longest=1.0), "more than one step", "1.0", "half"),
+    (lambda: FrozenFeatures(1, longest=9.0, nonlinearity="tanh"), "step, relu", "tanh", "choose one"),
     (lambda: FrozenFeatures(2, longest=9.0)(U), "from data", "none yet", "calibrate"),
     (lambda: made(U)(U[..., :1]), r"\(batch, length, 2\)", r"\(3, 20, 1\)", "channels last"),
     (lambda: made(U)(U.long()), "floats", "int64", "channels last"),

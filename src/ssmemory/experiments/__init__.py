@@ -10,6 +10,7 @@ for _module in ("lightning", "joblib"):
 from ssmemory.experiments import (  # noqa: E402
     advised_start,
     architectures,
+    closed_form,
     estimators,
     extending_memory,
     frozen_vs_learned,
@@ -41,6 +42,7 @@ EXPERIMENTS: dict[str, ModuleType] = {
     "memory-in-training": memory_in_training,
     "reduced-state": reduced_state,
     "architectures": architectures,
+    "closed-form": closed_form,
 }
 
 

@@ -4,6 +4,7 @@ from ssmemory.errors import require
 
 require("lightning", extra="fit", purpose="ssmemory.fit")
 
+from ssmemory.fit.contrasts import FrozenContrasts  # noqa: E402
 from ssmemory.fit.estimators import MemoryClassifier, MemoryRegressor  # noqa: E402
 from ssmemory.fit.features import FrozenFeatures  # noqa: E402
 from ssmemory.fit.forecaster import MemoryForecaster  # noqa: E402
@@ -18,6 +19,7 @@ from ssmemory.fit.train import TrainConfig, TrainResult, train  # noqa: E402
 __all__ = [
     "FreezeMode",
     "Frozen",
+    "FrozenContrasts",
     "FrozenFeatures",
     "LayerMemory",
     "LinearReadout",

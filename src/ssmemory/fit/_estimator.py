@@ -14,9 +14,10 @@ from sklearn.utils.validation import check_is_fitted
 from ssmemory.errors import DataError, reject
 from ssmemory.fit._closed_form import ClosedForm, choose
 from ssmemory.fit._explained import explained
-from ssmemory.fit._sequences import Sequences, read_sequences
+from ssmemory.fit._sequences import Sequences, Standardise, read_sequences
 from ssmemory.fit._stored import load_form, save_form
 from ssmemory.fit._stream import Stream
+from ssmemory.fit.features import Nonlinearity
 from ssmemory.fit.ridge import LinearReadout
 
 Array = NDArray[Any]
@@ -27,14 +28,15 @@ class MemoryEstimator(BaseEstimator):
     """A frozen memory and a readout in closed form, without the meaning of the targets."""
 
     def __init__(
-        self, n_units: int | Auto = "auto", d_state: int = 256, n_layers: int = 1, *, segments: int | Auto = "auto",
-        longest: float | Auto = "auto", standardise: bool | Auto = "auto", penalty: float | None = None,
+        self, n_units: int | Auto = "auto", d_state: int = 256, n_layers: int = 1, *,
+        nonlinearity: Nonlinearity | Auto = "auto", segments: int | Auto = "auto", longest: float | Auto = "auto",
+        standardise: Standardise | Auto = "auto", n_contrasts: int | Auto = "auto", penalty: float | None = None,
         batch_size: int = 16, n_jobs: int | None = None, random_state: Any = None, progress: bool = False,
     ) -> None:  # fmt: skip
         self.n_units, self.d_state, self.n_layers = n_units, d_state, n_layers
-        self.segments, self.longest, self.standardise = segments, longest, standardise
-        self.penalty, self.batch_size, self.n_jobs = penalty, batch_size, n_jobs
-        self.random_state, self.progress = random_state, progress
+        self.nonlinearity, self.segments, self.longest = nonlinearity, segments, longest
+        self.standardise, self.n_contrasts, self.penalty = standardise, n_contrasts, penalty
+        self.batch_size, self.n_jobs, self.random_state, self.progress = batch_size, n_jobs, random_state, progress
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

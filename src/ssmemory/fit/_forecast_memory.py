@@ -60,6 +60,7 @@ class WindowSums(RidgeSums):
 
     def readouts(self, penalties: Sequence[float]) -> list[tuple[Array, Array]]:
         """Return weights and intercepts at given penalties, without their leave-one-out errors."""
+        self._settle()
         mean, found = self._rows.mean(0) if self._sums is None else self._sums.mean, []
         try:
             problem = self._problem()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,45 +87,54 @@ def read_sequences(estimator: Any, X: Any, *, reset: bool) -> Sequences:
     return Sequences(values, np.array([sequence.shape[1] for sequence in values]))
 
 
+Standardise = bool | Literal["both"]
+
+
 @dataclass(frozen=True, eq=False)
 class Scaling:
     """How sequences are put on one scale.
 
     Attributes:
-        per_sequence: subtract the mean and divide by the standard deviation of each channel of each sequence; else
-            those of the channel in the data that were calibrated on.
+        standardise: True: subtract the mean and divide by the standard deviation of each channel of each sequence;
+            False: those of the channel in the data that were calibrated on; "both": all channels in both ways.
         mean, scale: (n_channels,) of the data.
         marks: one more channel tells the share of channels that miss the step.
     """
 
-    per_sequence: bool
+    standardise: Standardise
     mean: Array
     scale: Array
     marks: bool
 
     @classmethod
-    def of(cls, sequences: Sequences, per_sequence: bool) -> Scaling:
+    def of(cls, sequences: Sequences, standardise: Standardise) -> Scaling:
         """Measure it."""
         moments = [_moments(np.concatenate([s[c] for s in sequences.values])) for c in range(sequences.n_channels)]
         marks = any(bool(np.isnan(sequence).any()) for sequence in sequences.values)
         mean, scale = np.array(moments, float).T
-        return cls(per_sequence, mean, scale, marks)
+        return cls(standardise, mean, scale, marks)
 
     @property
     def d_input(self) -> int:
         """Channels of what is returned."""
-        return len(self.mean) + self.marks
+        return len(self.mean) * (1 + (self.standardise == "both")) + self.marks
 
     def __call__(self, sequence: Array) -> Array:
         """Return (length, d_input) float32 from (channels, length): scaled, then missing values filled in."""
         missing = np.isnan(sequence)
-        moments = np.array([_moments(channel) for channel in sequence], float).T if self.per_sequence else None
-        mean, scale = (self.mean, self.scale) if moments is None else moments
-        values = (sequence - mean[:, None]) / scale[:, None]
-        filled = np.stack([_filled(*both) for both in zip(values, missing, strict=True)]) if missing.any() else values
+        ways = []
+        if self.standardise in (False, "both"):
+            ways.append((self.mean, self.scale))
+        if self.standardise in (True, "both"):
+            ways.append(tuple(np.array([_moments(channel) for channel in sequence], float).T))
+        parts = []
+        for mean, scale in ways:
+            values = (sequence - mean[:, None]) / scale[:, None]
+            some = missing.any()
+            parts += [_filled(*both) for both in zip(values, missing, strict=True)] if some else list(values)
         if self.marks:
-            filled = np.concatenate([filled, missing.mean(0, keepdims=True)])
-        return np.ascontiguousarray(filled.T, np.float32)
+            parts.append(missing.mean(0))
+        return np.ascontiguousarray(np.stack(parts, 1), np.float32)
 
 
 def _ragged(X: list[Any] | tuple[Any, ...]) -> bool:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from ssmemory.errors import DataError, reject
 from ssmemory.files import write_json
 from ssmemory.fit._arrays import UNREADABLE, read_arrays, reason, write_arrays
-from ssmemory.fit._closed_form import ClosedForm
+from ssmemory.fit._closed_form import ClosedForm, Tried
 from ssmemory.fit._sequences import Scaling
+from ssmemory.fit.contrasts import FrozenContrasts
 from ssmemory.fit.features import FrozenFeatures
 from ssmemory.fit.ridge import LinearReadout, RidgeSums
 
@@ -29,12 +30,14 @@ def save_form(folder: Path | str, form: ClosedForm, about: dict[str, Any]) -> Pa
     """Write a form and words about it into a folder; until the end what lay there before is as it was."""
     folder, token = Path(folder), uuid.uuid4().hex[:8]
     arrays = {f"features.{name}": _real(value) for name, value in form.features.state_dict().items()}
+    if form.contrasts is not None:
+        arrays["contrasts.W"] = _real(form.contrasts.W)
     arrays |= {"mean": form.scaling.mean, "scale": form.scaling.scale}
     record = about | {
         "arrays": f"arrays-{token}.safetensors", "sums": f"sums-{token}.safetensors",
-        "per_sequence": form.scaling.per_sequence, "marks": form.scaling.marks, "sizes": form.sizes,
+        "standardise": form.scaling.standardise, "marks": form.scaling.marks, "sizes": form.sizes,
         "batch_size": form.batch_size, "lengths": form.lengths, "tried": form.tried, "n_compared": form.n_compared,
-        "seen": form.seen, "solved": None,
+        "seen": form.seen, "solved": None, "contrasts": None if form.contrasts is None else form.contrasts.sizes,
     }  # fmt: skip
     if form.solved is not None:
         given, readout = form.solved
@@ -64,14 +67,18 @@ def load_form(folder: Path | str, kind: str) -> tuple[ClosedForm, dict[str, Any]
         state = {name: _like(arrays[f"features.{name}"], old) for name, old in features.state_dict().items()}
         features.load_state_dict(state)
         features.calibrated = True
-        scaling = Scaling(record["per_sequence"], arrays["mean"], arrays["scale"], record["marks"])
+        scaling = Scaling(record["standardise"], arrays["mean"], arrays["scale"], record["marks"])
         sums = RidgeSums.load(folder / Path(record["sums"]).name)
-        tried = [(bool(way), int(segments), float(error)) for way, segments, error in record["tried"]]
+        tried = [Tried(way, kind, int(parts), int(n), float(error)) for way, kind, parts, n, error in record["tried"]]
         shortest, median, longest = record["lengths"]
         form = ClosedForm(
             scaling, features, record["sizes"], sums, record["batch_size"], (shortest, median, longest), tried,
             record["n_compared"], record["seen"],
         )  # fmt: skip
+        if record["contrasts"] is not None:
+            form.contrasts = FrozenContrasts(**record["contrasts"])
+            form.contrasts.load_state_dict({"W": torch.from_numpy(arrays["contrasts.W"])})
+            form.contrasts.calibrated = True
         if record["solved"] is not None:
             parts: dict[str, Any] = {name: arrays[f"readout.{name}"] for name in _PARTS}
             numbers = {name: record["solved"][name] for name in _NUMBERS}

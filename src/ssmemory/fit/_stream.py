@@ -12,10 +12,12 @@ from torch import Tensor
 
 from ssmemory.errors import reject
 from ssmemory.fit._closed_form import ClosedForm
-from ssmemory.ops import diagonal_scan
+from ssmemory.ops.pooled_units import read_groups
 
 Array = NDArray[Any]
-_State = tuple[int, list[tuple[Tensor, Tensor]]]  # steps, and modes and pooled sums of every layer
+_State = tuple[
+    int, list[tuple[Tensor, Tensor]], Tensor | None
+]  # steps; modes and sums of every layer; contrasts' modes
 
 
 class Stream:
@@ -34,13 +36,14 @@ class Stream:
         if form.features.segments > 1:
             got = f"{form.features.segments} segments, whose bounds move with the length"
             reject("stream", expected="one segment", got=got, fix=fix)
-        if form.scaling.per_sequence:
+        if form.scaling.standardise is not False:
             got = "one that every step changes anew"
             reject("stream", expected="a scale that is the same for all sequences", got=got, fix=fix)
         self.n_steps = 0
         self._form, self._readout, self._decide = form, form.readout(penalty), decide
         self._layers: list[Any] = list(form.features.layers)
-        self._state: _State = 0, [_begin(layer) for layer in self._layers]  # after the last step that lacks nothing
+        whole = None if form.contrasts is None else form.contrasts.begin()
+        self._state: _State = 0, [_begin(layer) for layer in self._layers], whole  # after the last step without gaps
         self._since: list[Array] = []  # that step, and those after it
         self._anchored = False
 
@@ -76,18 +79,21 @@ class Stream:
         """Return the state after more steps, and the features."""
         steps, layers, row = self._state[0] + len(h), [], []
         h = h[None]
+        contrasts, whole = self._form.contrasts, self._state[2]
+        if contrasts is not None and whole is not None:
+            whole = contrasts.advance(whole, h)
         for layer, (modes, pooled) in zip(self._layers, self._state[1], strict=True):
-            drive = (h @ layer.B.mT).double()  # so that the state is handed on in double precision
-            drive = torch.complex(drive, torch.zeros_like(drive))
-            x, modes = diagonal_scan(drive, layer.log_eigenvalues, modes)
-            y = (torch.view_as_real(x).flatten(-2).float() @ layer.C.mT - layer.threshold) / layer.scale
+            x, modes = layer.modes(h, modes)
+            y = (read_groups(x, layer.C) - layer.threshold) / layer.scale
             h = y.relu()
-            pooled = pooled + torch.cat([(y > 0).sum(1), h.sum(1)], 1).double()
+            pooled = pooled + ((y > 0) if self._form.features.nonlinearity == "step" else h).sum(1).double()
             layers.append((modes, pooled))
             row.append(pooled / steps)
-        return (steps, layers), torch.cat(row, 1).numpy()
+        if contrasts is not None and whole is not None:
+            row.append(contrasts.units(contrasts.state_of(whole)).double())
+        return (steps, layers, whole), torch.cat(row, 1).numpy()
 
 
 def _begin(layer: Any) -> tuple[Tensor, Tensor]:
     modes = torch.zeros(1, len(layer.log_eigenvalues), dtype=torch.complex128)
-    return modes, torch.zeros(1, 2 * len(layer.threshold), dtype=torch.float64)
+    return modes, torch.zeros(1, len(layer.threshold), dtype=torch.float64)

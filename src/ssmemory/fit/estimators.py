@@ -33,17 +33,20 @@ class MemoryClassifier(ClassifierMixin, MemoryEstimator):
     the share of channels that miss the step; where they miss none, later gaps are filled without.
 
     Args:
-        n_units: units of each layer. "auto": four a sequence, but 32 … 512, and at most 4096 features in all, so that
-            features are at most a few dozen times the sequences once there are a hundred.
+        n_units: units of each layer. "auto": so many that there are 32 features a sequence, but 256 … 4096 in all.
         d_state: state size of each layer, a multiple of 16.
         n_layers: layers, one on top of the other.
+        nonlinearity: "step": how often a unit is above its threshold; "relu": how far, on average; "auto" tries both.
         segments: equal parts of a sequence that are pooled apart; "auto" tries 1, 4 and 16, as far as the shortest
             sequence has that many steps.
         longest: longest decay time in steps; "auto": half the median length.
         standardise: True normalises every channel of every sequence by its own mean and standard deviation, which
-            drops level and amplitude; False uses those of the channel in the first data, which keeps them. "auto"
-            tries both, for only the data can tell whether a level means something; False below 8 steps, too few for
-            a mean.
+            drops level and amplitude; False uses those of the channel in the first data, which keeps them; "both"
+            gives the units either. "auto" tries all three, for only the data can tell whether a level means
+            something; False below 8 steps, too few for a mean.
+        n_contrasts: units that compare a whole sequence with two others, `FrozenContrasts`; 0 for none. "auto": none
+            below 1,000 sequences; above, two a sequence, at most 4,096, are tried, made of other sequences than those
+            that they are tried on.
         penalty: α ≥ 0 of `RidgeSums`; chosen by leave-one-out if left out.
         batch_size: sequences at a time, at most; blocks are always filled up to it, so that no prediction depends on
             what is predicted beside it.

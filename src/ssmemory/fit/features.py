@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import math
+from typing import Literal, get_args
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from ssmemory.errors import reject
+from ssmemory.errors import reject, reject_unknown
 from ssmemory.nn.lengths import beyond, check_lengths
 from ssmemory.ops import diagonal_scan
+from ssmemory.ops.pooled_units import GROUP as _GROUP
+from ssmemory.ops.pooled_units import group_of, pooled_units, read_groups
 
-_MIXED = 4  # modes that a unit reads
 _CYCLES = 4.0  # periods of a mode within its decay time, at most
-_SAMPLE = 20_000  # steps of which thresholds are quantiles
-_AT_ONCE = 2**20  # numbers of a signal: they stay in the cache
+_LEVEL = 4  # every so many units see a constant, the others do not
+_STEPS = 2048  # of a sequence, of which a threshold is a quantile
+
+Nonlinearity = Literal["step", "relu"]
 
 
 class FrozenFeatures(nn.Module):
     """A fixed number of features of sequences of any length: units that read a frozen memory, pooled over time.
 
     ``x[t] = λ x[t−1] + B u[t]`` is a bank of complex modes, ``d_state`` numbers, with decay times equally spaced on a
-    logarithmic scale from one step to ``longest``. A unit reads a few modes of one decay time, ``y[t] = Re(c x[t])``,
-    and is compared with a threshold θ. Over each of ``segments`` equal parts of the real steps a unit gives two
-    features: the share of steps with ``y > θ``, and the mean of ``max(y − θ, 0)`` in standard deviations of y. With
-    more layers the next one reads ``max(y − θ, 0)`` of the last, and all give features.
+    logarithmic scale from one step to ``longest``. Two by two they read a few of the channels. A unit reads two such
+    pairs of one decay time, ``y[t] = Re(c x[t])``, and three units in four answer to a constant input with zero. A
+    unit's feature is the share of steps with ``y > θ`` ("step"), or the mean of ``max(y − θ, 0)`` ("relu"), over each
+    of ``segments`` equal parts of the real steps. With more layers the next one reads ``max(y − θ, 0)`` of the last, in
+    standard deviations, and all give features.
 
     Everything is a buffer: nothing can be trained. Thresholds and scales come from data, by `calibrate`.
 
@@ -36,10 +41,11 @@ class FrozenFeatures(nn.Module):
         longest: longest decay time in steps; about half the length of the sequences.
         segments: parts in time that are pooled apart: 1 where it does not matter *when* something happens.
         n_layers: layers, one on top of the other.
+        nonlinearity: "step" or "relu".
         seed: seeds modes, units and thresholds.
 
     Shape:
-        u: (batch, length, d_input). Features: (batch, n_layers · segments · 2 · n_units), float32.
+        u: (batch, length, d_input). Features: (batch, n_layers · segments · n_units), float32.
 
     Raises:
         InputError: sizes out of range; at a call, a wrong width, length or dtype, or features that are not calibrated.
@@ -48,12 +54,12 @@ class FrozenFeatures(nn.Module):
         >>> u = torch.randn(8, 100, 1, generator=torch.Generator().manual_seed(0))
         >>> features = FrozenFeatures(1, n_units=16, longest=50.0).calibrate(u)
         >>> features(u).shape
-        torch.Size([8, 32])
+        torch.Size([8, 16])
     """
 
     def __init__(
-        self, d_input: int, n_units: int = 512, d_state: int = 256, *, longest: float, segments: int = 1,
-        n_layers: int = 1, seed: int = 0,
+        self, d_input: int, n_units: int = 1024, d_state: int = 256, *, longest: float, segments: int = 1,
+        n_layers: int = 1, nonlinearity: Nonlinearity = "step", seed: int = 0,
     ) -> None:  # fmt: skip
         super().__init__()
         sizes = {"d_input": d_input, "n_units": n_units, "segments": segments, "n_layers": n_layers}
@@ -64,7 +70,9 @@ class FrozenFeatures(nn.Module):
             reject("d_state", expected="a multiple of 16", got=d_state, fix="256 is the default")
         if not 1 < longest < math.inf:
             reject("longest", expected="more than one step", got=longest, fix="give half the length of the sequences")
-        self.segments, self.calibrated = segments, False
+        if nonlinearity not in get_args(Nonlinearity):
+            reject_unknown("nonlinearity", nonlinearity, get_args(Nonlinearity))
+        self.segments, self.nonlinearity, self.calibrated = segments, nonlinearity, False
         generator = torch.Generator().manual_seed(seed)
         widths = [d_input] + [n_units] * (n_layers - 1)
         self.layers = nn.ModuleList(_Units(width, n_units, d_state, longest, generator) for width in widths)
@@ -72,11 +80,11 @@ class FrozenFeatures(nn.Module):
     @property
     def n_features(self) -> int:
         """Width of the features."""
-        return sum(2 * self.segments * len(layer.threshold) for layer in self._units())
+        return sum(self.segments * len(layer.threshold) for layer in self._units())
 
     @torch.no_grad()
     def calibrate(self, u: Float[Tensor, "batch length d_input"], lengths: Tensor | None = None) -> FrozenFeatures:
-        """Set thresholds and scales from a sample of the data, layer by layer: each threshold a random quantile.
+        """Set thresholds and scales from a sample of the data: each a random quantile of one sequence.
 
         Args:
             u: some of the sequences.
@@ -88,9 +96,14 @@ class FrozenFeatures(nn.Module):
         Raises:
             InputError: as a call.
         """
-        h, real = self._begin(u, lengths)
-        for layer in self._units():
-            h = layer.calibrate(h, real)
+        h, lengths = self._begin(u, lengths)
+        layers = self._units()
+        for layer in layers:
+            layer.calibrate(h, lengths)
+            if layer is not layers[-1]:
+                _, signal = layer.pooled(h, lengths, 1, with_signal=True)
+                assert signal is not None
+                h = signal
         self.calibrated = True
         return self
 
@@ -108,36 +121,28 @@ class FrozenFeatures(nn.Module):
         if not self.calibrated:
             fix = "call calibrate with some of the training data first"
             reject("features", expected="thresholds from data", got="none yet", fix=fix)
-        h, real = self._begin(u, lengths)
-        width = max(max(len(layer.threshold), len(layer.C.T)) for layer in self._units())
-        few = max(1, _AT_ONCE // (u.shape[1] * width))
-        return torch.cat([self._features(*some) for some in zip(h.split(few), real.split(few), strict=True)])
-
-    def _features(self, h: Tensor, real: Tensor) -> Tensor:
-        part = torch.arange(h.shape[1], device=h.device) * self.segments // real.sum(1, keepdim=True)
-        inside = (part.unsqueeze(1) == torch.arange(self.segments, device=h.device).unsqueeze(-1)) & real.unsqueeze(1)
-        pooled = inside / inside.sum(-1, keepdim=True).clamp(min=1)  # (batch, segments, length): a mean by a product
-        found = []
-        for layer in self._units():
-            y = layer.standardised(h)
-            h = y.relu()
-            found.append(torch.cat([pooled @ (y > 0).float(), pooled @ h], -1).flatten(1))
+        h, lengths = self._begin(u, lengths)
+        found, layers = [], self._units()
+        for layer in layers:
+            pooled, signal = layer.pooled(h, lengths, self.segments, with_signal=layer is not layers[-1])
+            found.append(pooled[:, :, int(self.nonlinearity == "relu")].flatten(1))
+            h = h if signal is None else signal
         return torch.cat(found, 1)
 
     def _units(self) -> list[_Units]:
         return list(self.layers)  # type: ignore[arg-type]
 
     def _begin(self, u: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the input, zero beyond the lengths, and which steps are real."""
+        """Return the input, zero beyond the lengths, and the lengths."""
         width = self._units()[0].B.shape[-1]
         if u.ndim != 3 or u.shape[-1] != width or not u.is_floating_point() or 0 in u.shape:
             got = f"{tuple(u.shape)} {str(u.dtype).removeprefix('torch.')}"
             reject("u", expected=f"(batch, length, {width}) of floats, nothing empty", got=got, fix="put channels last")
         u = u.float()
         if lengths is None:
-            return u, u.new_ones(u.shape[:2], dtype=torch.bool)
-        outside = beyond(check_lengths(lengths, u), u)
-        return u.masked_fill(outside, 0), ~outside.squeeze(-1)
+            return u, torch.full((len(u),), u.shape[1], device=u.device)
+        lengths = check_lengths(lengths, u)
+        return u.masked_fill(beyond(lengths, u), 0), lengths
 
 
 class _Units(nn.Module):
@@ -152,41 +157,67 @@ class _Units(nn.Module):
 
     def __init__(self, d_input: int, n_units: int, d_state: int, longest: float, generator: torch.Generator) -> None:
         super().__init__()
-        per = 8
-        times = torch.logspace(0, math.log10(longest), d_state // 2 // per, dtype=torch.float64).repeat_interleave(per)
-        phase = torch.rand(len(times), generator=generator, dtype=torch.float64) * _CYCLES * 2 * math.pi / times
-        self.register_buffer("log_eigenvalues", torch.complex(-1 / times, phase.clamp(max=math.pi)))
-        B = torch.randn(len(times), d_input, generator=generator) / math.sqrt(d_input)
-        self.register_buffer("B", B if d_input > 1 else torch.ones_like(B))
-        C = torch.zeros(n_units, len(times), 2)
-        for unit in range(n_units):
-            first = unit % (len(times) // per) * per
-            chosen = first + torch.randperm(per, generator=generator)[:_MIXED]
-            C[unit, chosen] = torch.randn(_MIXED, 2, generator=generator)
-        self.register_buffer("C", C.flatten(1))
+        times = torch.logspace(0, math.log10(longest), d_state // 2 // _GROUP, dtype=torch.float64)
+        times = times.repeat_interleave(_GROUP)
+        fastest = (_CYCLES * 2 * math.pi / times).clamp(max=math.pi)
+        phase = torch.rand(len(times), generator=generator, dtype=torch.float64) * fastest
+        self.register_buffer("log_eigenvalues", torch.complex(-1 / times, phase))
+        self.register_buffer("B", _few_channels(len(times) // 2, d_input, generator).repeat_interleave(2, 0))
+        response = torch.view_as_real(1 / (1 - self.log_eigenvalues.exp())).float().reshape(-1, 4, 2, 2)
+        group = group_of(n_units, len(response))[:, None]
+        pairs = torch.rand(n_units, 4, generator=generator).argsort(1)[:, :2]
+        c, constant = torch.randn(n_units, 2, 2, 2, generator=generator), response[group, pairs]
+        share = (c * constant).sum((2, 3), keepdim=True) / constant.square().sum((2, 3), keepdim=True)
+        share[::_LEVEL] = 0
+        C = torch.zeros(n_units, 4, 2, 2)
+        C[torch.arange(n_units)[:, None], pairs] = c - share * constant
+        self.register_buffer("C", C.flatten(1, 2))
         self.register_buffer("quantile", 0.1 + 0.8 * torch.rand(n_units, generator=generator))
         self.register_buffer("threshold", torch.zeros(n_units))
         self.register_buffer("scale", torch.ones(n_units))
-        self._generator_seed = int(torch.randint(2**31, (), generator=generator))
+        self._seed = int(torch.randint(2**31, (), generator=generator))
 
-    def _read(self, h: Tensor) -> Tensor:
-        drive = h @ self.B.mT
+    @property
+    def decay_times(self) -> Tensor:
+        """(n_units,) decay times in steps of the modes that each unit reads."""
+        times = -1 / self.log_eigenvalues.real[::_GROUP]
+        return times[group_of(len(self.C), len(times))]
+
+    def modes(self, h: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return (batch, length, modes) states, and the last: in double precision if a state to begin from is."""
+        drive = (h @ self.B.mT).to(h.dtype if state is None else state.real.dtype)
         drive = torch.complex(drive, torch.zeros_like(drive))
-        x, _ = diagonal_scan(drive, self.log_eigenvalues, drive.new_zeros(len(h), drive.shape[-1]))
-        return torch.view_as_real(x).flatten(-2) @ self.C.mT
+        begin = drive.new_zeros(len(h), drive.shape[-1]) if state is None else state
+        return diagonal_scan(drive, self.log_eigenvalues, begin)
 
-    def standardised(self, h: Tensor) -> Tensor:
-        """Return (batch, length, n_units) y − θ in standard deviations."""
-        return (self._read(h) - self.threshold) / self.scale
+    def pooled(self, h: Tensor, lengths: Tensor, segments: int, *, with_signal: bool) -> tuple[Tensor, Tensor | None]:
+        """Return (batch, segments, 2, n_units) features, and what the next layer reads."""
+        C, threshold = self.C / self.scale[:, None, None], self.threshold / self.scale
+        return pooled_units(h, self.log_eigenvalues, self.B, C, threshold, lengths, segments, with_signal=with_signal)
 
-    def calibrate(self, h: Tensor, real: Tensor) -> Tensor:
-        """Set threshold and scale, and return what the next layer reads."""
-        y = self._read(h)[real]
-        chosen = torch.randperm(len(y), generator=torch.Generator().manual_seed(self._generator_seed))[:_SAMPLE]
-        y = y[chosen]
-        in_order, place = y.sort(0).values, self.quantile * (len(y) - 1)
-        low, high = (in_order.gather(0, edge.long()[None])[0] for edge in (place.floor(), place.ceil()))
-        self.threshold = low.lerp(high, place - place.floor())
-        spread = y.std(0, correction=0)
-        self.scale = spread.where(spread > 0, 1)
-        return self.standardised(h).relu()
+    def calibrate(self, h: Tensor, lengths: Tensor) -> None:
+        """Set each unit's threshold and scale by one of the sequences, chosen at random: so all amplitudes are met."""
+        generator = torch.Generator().manual_seed(self._seed)
+        chosen = torch.randint(len(h), (len(self.C),), generator=generator)
+        threshold, scale = torch.zeros_like(self.threshold), torch.ones_like(self.scale)
+        for k in chosen.unique():
+            units, n = (chosen == k).nonzero()[:, 0], int(lengths[k])
+            some = torch.randperm(n, generator=generator)[:_STEPS]
+            x = self.modes(h[k : k + 1, :n])[0][0, some.to(h.device)]
+            y = read_groups(x, self.C, units).sort(0).values
+            place = (self.quantile[units] * (len(y) - 1))[None]
+            low, high = (y.gather(0, edge.long()) for edge in (place.floor(), place.ceil()))
+            threshold[units] = low.lerp(high, place - place.floor())[0]
+            spread = y.std(0, correction=0)
+            scale[units] = spread.where(spread > 0, 1)
+        self.threshold, self.scale = threshold, scale
+
+
+def _few_channels(n: int, d_input: int, generator: torch.Generator) -> Tensor:
+    """Return (n, d_input) weights, one or a few in a row not zero: how many, equally spread on a logarithmic scale."""
+    counts = (d_input ** torch.rand(n, generator=generator)).long().clamp(1, d_input)
+    order = torch.rand(n, d_input, generator=generator).argsort(1).argsort(1)
+    chosen = order < counts[:, None]
+    weights = torch.randn(n, d_input, generator=generator) if d_input > 1 else torch.ones(n, 1)
+    weights = weights * chosen
+    return weights / weights.norm(dim=1, keepdim=True)

@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from ssmemory.errors import SSMemoryError, reject, reject_unknown
 from ssmemory.files import claim_folder
+from ssmemory.fit._views import packed, unpacked
 from ssmemory.fit.ridge import LinearReadout, RidgeSums
 from ssmemory.nn import Backbone
 
@@ -111,6 +112,15 @@ class _Work:
     batch_size: int
     seed: int
 
+    def __getstate__(self) -> dict[str, Any]:
+        parts = packed(self.inputs) if isinstance(self.inputs, np.ndarray) else None
+        return self.__dict__ if parts is None else self.__dict__ | {"inputs": None, "packed": parts}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        if parts := state.pop("packed", None):
+            state["inputs"] = unpacked(parts)
+        self.__dict__.update(state)
+
     def gather(self, first: int, last: int, path: Path | None, tick: Callable[[int], object]) -> RidgeSums:
         """Return the sums over the samples first … last − 1, going on from what lies at the path."""
         sums = RidgeSums.load(path) if path is not None and path.is_file() else None
@@ -177,6 +187,8 @@ def _gathered(work: _Work, processes: int, folder: Path | str | None, progress: 
             whole = part if whole is None else whole.merge(part)
     except BrokenProcessPool as error:
         fix = "run the same call again, with fewer processes if memory was short"
+        if "un-serialize" in str(error):
+            fix = "give features that other processes can import: a module, or a function in a file of its own"
         fix += "" if folder is None else "; what was finished is kept"
         got = f"one that died ({type(error).__name__})"
         reject("processes", expected=f"{processes} that finish", got=got, fix=fix, error=SSMemoryError)

@@ -18,7 +18,7 @@ from ssmemory.fit.leave_one_out import ByRows, BySums
 Array = NDArray[Any]
 PENALTIES = (1e-8, 1e2)  # searched
 _MOST, _NUMBERS = 4096, 2**24  # rows that are kept, and numbers in them
-_BLOCK = 2**22  # numbers of features that are summed at once
+_BLOCK = 2**23  # numbers of features that are summed at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +108,8 @@ class RidgeSums:
         self._rows = np.empty((0, n_features + n_outputs))
         self._numbers = np.empty(0, np.int64)
         self._sums: _Moments | None = None  # as long as all rows are kept
+        self._waiting: list[tuple[Array, Array]] = []  # rows and numbers that are not summed yet
+        self._n_waiting = 0
 
     def add(self, features: ArrayLike, targets: ArrayLike, numbers: ArrayLike | None = None) -> Self:
         """Add samples.
@@ -131,15 +133,27 @@ class RidgeSums:
             reject("numbers", expected=f"{len(rows)} of them", got=given.shape, fix=fix)
         size = max(1, _BLOCK // rows.shape[1])
         for start in range(0, len(rows), size):
-            self._add(rows[start : start + size], given[start : start + size].astype(np.int64))
+            some = slice(start, start + size)
+            self._waiting.append((rows[some], given[some].astype(np.int64)))
+            self._n_waiting += len(rows[some])
+            self.n_samples += len(rows[some])
+            if self._n_waiting >= size:
+                self._settle()
         return self
 
-    def _add(self, rows: Array, numbers: Array) -> None:
-        self.n_samples += len(rows)
-        if self._sums is None and self.n_samples > self._capacity:
+    def _settle(self) -> Self:
+        """Sum what waits, a large block at once: small ones would cost a pass over the sums each."""
+        if self._waiting:
+            rows, numbers = (np.concatenate(parts) for parts in zip(*self._waiting, strict=True))
+            self._waiting, self._n_waiting = [], 0
+            self._sum(rows, numbers)
+        return self
+
+    def _sum(self, rows: Array, numbers: Array) -> None:
+        if self._sums is None and len(self._rows) + len(rows) > self._capacity:
             self._sums = _Moments.of(self._rows)
         if self._sums is not None:
-            self._sums.add(_Moments.of(rows))
+            self._sums.add_rows(rows)
         self._keep(rows, numbers)
 
     def _keep(self, rows: Array, numbers: Array) -> None:
@@ -165,12 +179,14 @@ class RidgeSums:
         if mine != given:
             fix = "make both alike"
             reject("other", expected=f"n_features, n_outputs, seed = {mine}", got=given, fix=fix)
+        self._settle()
+        other._settle()
+        self.n_samples += other.n_samples
         if other._sums is None:
-            self._add(other._rows, other._numbers)
+            self._sum(other._rows, other._numbers)
             return self
         if self._sums is None:
             self._sums = _Moments.of(self._rows)
-        self.n_samples += other.n_samples
         self._sums.add(other._sums)
         self._keep(other._rows, other._numbers)
         return self
@@ -188,6 +204,7 @@ class RidgeSums:
         Raises:
             InputError: samples that are not there, as far as it can be told.
         """
+        self._settle()
         rows = self._read(features, targets)
         places: dict[bytes, list[int]] = {}
         for place, row in enumerate(self._rows):
@@ -252,6 +269,7 @@ class RidgeSums:
         Raises:
             DataError: it cannot be written, such as on a full disk; a file that lay there before is as it was.
         """
+        self._settle()
         arrays = {"rows": self._rows, "numbers": self._numbers}
         if self._sums is not None:
             arrays |= {"mean": self._sums.mean, "scatter": self._sums.scatter}
@@ -285,6 +303,7 @@ class RidgeSums:
         return loaded
 
     def _problem(self) -> ByRows | BySums:
+        self._settle()
         if self._sums is None:
             return ByRows(self._rows[:, : self.n_features], self._rows[:, self.n_features :])
         return BySums(self._sums.n, self._sums.mean, self._sums.scatter, self._rows, self.n_features)
@@ -325,18 +344,29 @@ class _Moments:
 
     @classmethod
     def of(cls, rows: Array) -> Self:
-        mean = rows.mean(0) if len(rows) else np.zeros(rows.shape[1])
-        return cls(len(rows), mean, blas.dsyrk(1.0, np.ascontiguousarray(rows - mean).T, lower=1))
+        width = rows.shape[1]
+        moments = cls(0, np.zeros(width), np.zeros((width, width), order="F"))
+        moments.add_rows(rows)
+        return moments
+
+    def add_rows(self, rows: Array) -> None:
+        if len(rows):
+            mean = rows.mean(0)
+            centred = (rows - mean).T  # as Fortran has it, like the scatter, which then is added to in place
+            self.scatter = blas.dsyrk(1.0, centred, beta=1.0, c=self.scatter, lower=1, overwrite_c=1)
+            self._shift(len(rows), mean)
 
     def add(self, other: _Moments) -> None:
-        total = self.n + other.n
-        if not total:
-            return
-        difference = other.mean - self.mean
         self.scatter += other.scatter
-        self._rank_one(self.n * other.n / total, difference)
-        self.mean = self.mean + difference * (other.n / total)
-        self.n = total
+        self._shift(other.n, other.mean)
+
+    def _shift(self, n: int, mean: Array) -> None:
+        """Account for the mean of n more rows, whose scatter about it is added already."""
+        total = self.n + n
+        if total:
+            difference = mean - self.mean
+            self._rank_one(self.n * n / total, difference)
+            self.mean, self.n = self.mean + difference * (n / total), total
 
     def remove(self, other: _Moments) -> None:
         left = self.n - other.n

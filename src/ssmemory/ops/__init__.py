@@ -12,6 +12,7 @@ from ssmemory.ops.linear_attention import linear_attention
 from ssmemory.ops.linear_attention_naive import linear_attention_naive
 from ssmemory.ops.matrix_scan import matrix_scan
 from ssmemory.ops.matrix_scan_naive import matrix_scan_naive
+from ssmemory.ops.pooled_units import pooled_units, pooled_units_naive
 from ssmemory.ops.precise import log_from_eigenvalues, one_minus_abs2, power
 from ssmemory.ops.scan import diagonal_scan, diagonal_scan_chunked
 from ssmemory.ops.scan_naive import diagonal_scan_naive
@@ -39,6 +40,8 @@ __all__ = [
     "matrix_scan",
     "matrix_scan_naive",
     "one_minus_abs2",
+    "pooled_units",
+    "pooled_units_naive",
     "power",
     "vandermonde_convolution",
 ]

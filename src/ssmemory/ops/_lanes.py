@@ -85,6 +85,42 @@ def _widened(_: Any, value: Any) -> Any:
     return wide(value), code
 
 
+def _spread(_: Any, array: Any, index: Any, like: Any) -> Any:
+    """Return ``array[index]`` eight times, in the precision of another array, which is not the lower one."""
+    lanes = Lanes(like.dtype)
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        value = builder.load(builder.gep(data, [arguments[1]]))
+        vector = context.get_value_type(lanes)
+        if signature.args[0].dtype != lanes.dtype:
+            value = builder.fpext(value, vector.element)
+        one = builder.insert_element(ir.Constant(vector, ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+        return builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES))
+
+    return lanes(array, types.intp, like), code
+
+
+def _above_zero(_: Any, value: Any) -> Any:
+    """Return 1 in lanes above zero, and 0 in the others."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        vector = context.get_value_type(signature.return_type)
+        return builder.uitofp(builder.fcmp_ordered(">", arguments[0], ir.Constant(vector, None)), vector)
+
+    return value(value), code
+
+
+def _positive(_: Any, value: Any) -> Any:
+    """Return lanes above zero as they are, and 0 in the others."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        zero = ir.Constant(context.get_value_type(signature.return_type), None)
+        return builder.select(builder.fcmp_ordered(">", arguments[0], zero), arguments[0], zero)
+
+    return value(value), code
+
+
 def _swapped(_: Any, value: Any) -> Any:
     """Return lanes with every two neighbours swapped."""
 
@@ -110,6 +146,9 @@ load: Any = intrinsic(_load)
 store: Any = intrinsic(_store)
 zeros: Any = intrinsic(_zeros)
 widened: Any = intrinsic(_widened)
+spread: Any = intrinsic(_spread)
+above_zero: Any = intrinsic(_above_zero)
+positive: Any = intrinsic(_positive)
 swapped: Any = intrinsic(_swapped)
 rounded: Any = intrinsic(_rounded)
 
