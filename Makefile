@@ -45,6 +45,7 @@ bench-rivals: .venv-bench/installed
 
 bench-rockets: .venv-aeon/installed
 	NUMBA_CACHE_DIR=$(CURDIR)/.venv-aeon/numba .venv-aeon/bin/python benchmarks/rockets.py
+	NUMBA_CACHE_DIR=$(CURDIR)/.venv-aeon/numba .venv-aeon/bin/python benchmarks/rockets.py --others
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

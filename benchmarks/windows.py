@@ -44,14 +44,16 @@ from ssmemory.fit import FrozenFeatures, LinearReadout, readout
 Array = NDArray[Any]
 WINDOW, HORIZON = 128, 60  # minutes
 YEAR, EVERY = 525_600, 5  # minutes of the test, and between its windows
-SIZES: dict[str, Any] = {"n_units": 64, "d_state": 64, "longest": WINDOW / 2, "segments": 4, "seed": 0}
+SIZES: dict[str, Any] = {
+    "n_units": 128, "d_state": 64, "longest": WINDOW / 2, "segments": 4, "nonlinearity": "relu", "seed": 0,
+}  # fmt: skip
 BATCH, CALIBRATED = 1024, 1000  # windows
 WAYS = {"1 process": (1, 1), "2 processes": (2, 1), "1 process, 2 threads": (1, 2)}  # processes, threads of each
 PACKAGES = ("ssmemory", "torch", "numpy", "scipy", "numba", "joblib")
 
 
-def prepare(folder: Path, n: int) -> dict[str, float]:
-    """Write values, targets and calibrated features, and return what is known without any of ours: errors in kW²."""
+def prepare(folder: Path, n: int) -> tuple[FrozenFeatures, dict[str, float]]:
+    """Write values and targets; return calibrated features, and what is known without any of ours: errors in kW²."""
     values = load_household_power().values[: n + YEAR + WINDOW + HORIZON]
     known = ~np.isnan(values).any(1)
     values = values[np.maximum.accumulate(np.where(known, np.arange(len(values)), 0))]
@@ -62,7 +64,6 @@ def prepare(folder: Path, n: int) -> dict[str, float]:
     np.save(folder / "known.npy", sliding_window_view(known, HORIZON).all(1)[WINDOW:])
     features = FrozenFeatures(values.shape[1], **SIZES)
     features.calibrate(torch.from_numpy(windows(folder)[: n : max(1, n // CALIBRATED)].copy()))
-    torch.save(features, folder / "features.pt")
     tested = test_windows(folder, n)
     y, last_minute = after[tested, 0], tested + WINDOW - 1
     guesses = {
@@ -71,7 +72,8 @@ def prepare(folder: Path, n: int) -> dict[str, float]:
         "last hour": sliding_window_view(power, HORIZON).mean(1)[last_minute - HORIZON + 1],
         "last 128 minutes": sliding_window_view(power, WINDOW).mean(1)[tested],
     }
-    return {name: float(((y - guess) ** 2).mean()) for name, guess in guesses.items()} | {"variance": float(y.var())}
+    errors = {name: float(((y - guess) ** 2).mean()) for name, guess in guesses.items()}
+    return features.eval(), errors | {"variance": float(y.var())}
 
 
 def windows(folder: Path) -> Array:
@@ -132,9 +134,8 @@ def _field(path: str, name: str) -> float:
     return int(found[1]) / 1024 if found else 0.0
 
 
-def one(folder: Path, n: int, processes: int) -> tuple[dict[str, Any], LinearReadout]:
+def one(folder: Path, features: FrozenFeatures, n: int, processes: int) -> tuple[dict[str, Any], LinearReadout]:
     """A run over the first n windows, and what it found; in a fresh process."""
-    features = torch.load(folder / "features.pt", weights_only=False).eval()
     inputs, targets = windows(folder)[:n], np.load(folder / "targets.npy", mmap_mode="r")[:n]
     written, began = psutil.Process().io_counters().write_chars, time.perf_counter()
     with Peak() as peak:
@@ -151,10 +152,11 @@ def one(folder: Path, n: int, processes: int) -> tuple[dict[str, Any], LinearRea
     return {"windows": n, **rates, **memory, "sent_mb": sent}, found
 
 
-def accuracy(folder: Path, n: int, found: dict[str, LinearReadout]) -> tuple[dict[str, float], dict[str, float]]:
+def accuracy(
+    folder: Path, features: FrozenFeatures, n: int, found: dict[str, LinearReadout]
+) -> tuple[dict[str, float], dict[str, float]]:
     """Test error of the first in kW², and how far the others are from it, as largest differences."""
     tested, inputs = test_windows(folder, n), windows(folder)
-    features = torch.load(folder / "features.pt", weights_only=False).eval()
     y, predictions = np.load(folder / "targets.npy")[tested], []
     for start in range(0, len(tested), BATCH):
         x = features(torch.from_numpy(inputs[tested[start : start + BATCH]])).double().numpy()
@@ -171,7 +173,7 @@ def accuracy(folder: Path, n: int, found: dict[str, LinearReadout]) -> tuple[dic
     return {"tested": len(tested), "error": float(((each[0] - y) ** 2).mean()), "left_out_R2": left_out}, apart
 
 
-def measured(folder: Path, n: int) -> tuple[list[dict[str, Any]], dict[str, LinearReadout]]:
+def measured(folder: Path, features: FrozenFeatures, n: int) -> tuple[list[dict[str, Any]], dict[str, LinearReadout]]:
     """Rows of all ways and three numbers of windows, and what each way found from all of them."""
     rows: list[dict[str, Any]] = []
     found = {}
@@ -179,7 +181,7 @@ def measured(folder: Path, n: int) -> tuple[list[dict[str, Any]], dict[str, Line
         before = None
         for some in (n // 100, n // 10, n):
             environment = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
-            row, found[way] = in_fresh_process(one, environment, folder, some, processes)
+            row, found[way] = in_fresh_process(one, environment, folder, features, some, processes)
             if before:
                 row["further_per_second"] = (some - before["windows"]) / (row["seconds"] - before["seconds"])
             rows.append({"way": way, **row})
@@ -198,9 +200,9 @@ def main() -> None:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        errors = prepare(folder, n)
-        rows, found = measured(folder, n)
-        tested, apart = accuracy(folder, n, found)
+        features, errors = prepare(folder, n)
+        rows, found = measured(folder, features, n)
+        tested, apart = accuracy(folder, features, n, found)
     columns = {
         "windows": "windows", "seconds": "seconds", "windows/s": "per_second", "further/s": "further_per_second",
         "MB/s": "mb_per_second", "MB at start": "at_start_mb", "peak": "peak_all_mb", "own": "peak_own_mb",

@@ -17,7 +17,7 @@ from tests.one_line import assert_one_line
 from threadpoolctl import threadpool_limits
 
 from ssmemory.errors import DataError, InputError
-from ssmemory.fit import LinearReadout, _closed_form
+from ssmemory.fit import LinearReadout, _choosing
 from ssmemory.fit._explained import decay_times
 from ssmemory.fit._sequences import Scaling, read_sequences
 from ssmemory.fit.estimators import MemoryClassifier, MemoryRegressor
@@ -187,8 +187,8 @@ def test_pieces_and_forgetting(capacity, monkeypatch):
 def test_choices_are_made_on_some_where_there_are_many(monkeypatch):
     few = MemoryClassifier(n_units=16, d_state=32, random_state=0).fit(X, Y)
     assert few.readout_.error == min(error for *_, error in few._form.tried)
-    monkeypatch.setattr(_closed_form, "_SAMPLE", 20)
-    monkeypatch.setattr(_closed_form, "_MANY", 45)
+    monkeypatch.setattr(_choosing, "_SAMPLE", 20)
+    monkeypatch.setattr(_choosing, "_MANY", 45)
     many = MemoryClassifier(n_units=16, d_state=32, random_state=0).fit(X, Y)
     assert (many._form.n_compared, many.readout_.n_samples, len(many._form.tried)) == (20, 45, 7)
     assert [bool(tried.n_contrasts) for tried in many._form.tried] == 6 * [False] + [True]

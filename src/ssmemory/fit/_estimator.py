@@ -12,7 +12,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ssmemory.errors import DataError, reject
-from ssmemory.fit._closed_form import ClosedForm, choose
+from ssmemory.fit._choosing import choose
+from ssmemory.fit._closed_form import ClosedForm
 from ssmemory.fit._explained import explained
 from ssmemory.fit._sequences import Sequences, Standardise, read_sequences
 from ssmemory.fit._stored import load_form, save_form

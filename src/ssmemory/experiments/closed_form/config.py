@@ -63,7 +63,7 @@ class Config:
     decoder_epochs: int = 24
     kept_epochs: int = 100
     batch_size: int = 50
-    lrs: tuple[float, ...] = (0.03, 0.06, 0.12)
+    lrs: tuple[float, ...] = (0.03, 0.06, 0.12, 0.24)
     decoder_lrs: tuple[float, ...] = (0.01, 0.03, 0.1, 0.3)
     weight_decay: float = 0.01
     shares: tuple[float, ...] = (0.04, 0.1, 0.3, 1.0)
