@@ -33,7 +33,7 @@ def page(results: Results) -> Page:
     intro = (
         f"{layers}, {config['d_model']} channels, mean over the steps, reads {data['name']} images as {data['length']} "
         f"pixels, one a step: {data['training']:,} to learn from, {data['test']:,} to test. From the same initial "
-        "weights its decoder is fitted in closed form (`fit.readout`), or trained by gradient; or all but the "
+        "weights its decoder is fitted in closed form (fit.readout), or trained by gradient; or all but the "
         "recurrence is; or everything. Seconds are those of one thread's work, evaluations left out."
     )
     figures = [
