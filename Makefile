@@ -34,7 +34,6 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/s4d.py
 	$(BIN)/python benchmarks/design.py
 	$(BIN)/python benchmarks/forecasting.py
-	$(BIN)/python benchmarks/classification.py
 	$(BIN)/python benchmarks/sequential_images.py
 	$(BIN)/python benchmarks/windows.py
 

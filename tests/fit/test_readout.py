@@ -3,6 +3,7 @@
 import copy
 import os
 import sys
+import types
 
 import joblib
 import numpy as np
@@ -164,14 +165,22 @@ def test_saved_sums_are_the_same_and_a_damaged_file_is_one_line(tmp_path, monkey
     assert_one_line(str(caught.value), "RidgeSums wrote", ".", "begin anew")
 
 
-def die(u: torch.Tensor) -> torch.Tensor:
-    os._exit(9)
-
-
 def test_a_process_that_dies_is_one_line():
+    def die(u: torch.Tensor) -> torch.Tensor:  # in here, so that it is sent whole
+        os._exit(1)
+
     with pytest.raises(SSMemoryError) as caught:
         fit(die, draw(40, LENGTH, 1), draw(40, 1), task="regression", processes=2, batch_size=10)
     assert_one_line(str(caught.value), "2 that finish", "one that died", "fewer processes")
+
+
+def test_features_that_other_processes_cannot_import_are_one_line(monkeypatch):
+    here_only = types.ModuleType("here_only")
+    exec("def first(u):\n    return u[:, 0]", here_only.__dict__)
+    monkeypatch.setitem(sys.modules, "here_only", here_only)
+    with pytest.raises(SSMemoryError) as caught:
+        fit(here_only.first, draw(40, LENGTH, 1), draw(40, 1), task="regression", processes=2, batch_size=10)
+    assert_one_line(str(caught.value), "2 that finish", "one that died", "can import")
 
 
 U = draw(6, LENGTH, 1)

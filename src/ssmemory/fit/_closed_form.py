@@ -20,7 +20,7 @@ from ssmemory.fit.features import FrozenFeatures, Nonlinearity
 from ssmemory.fit.ridge import LinearReadout, RidgeSums
 
 Array = NDArray[Any]
-_PAIRED = 2**24  # steps of the sequences that make contrasts, about
+_PAIRED = 2**24  # numbers in the sequences that make contrasts, about
 _WIDE = 4096  # numbers that a contrast reads, at most
 _CALIBRATED = 2**17  # steps that set thresholds, about
 _AT_ONCE = 2**17  # steps that are computed at once, at most
@@ -99,10 +99,9 @@ class ClosedForm:
 
     def contrasted(self, sequences: Sequences, targets: Array, n_contrasts: int, seed: int) -> ClosedForm:
         """Return the same with so many contrasts, made of pairs of these sequences, and with nothing gathered."""
-        longest = int(sequences.lengths.max())
-        most = max(64, min(2 * n_contrasts, _PAIRED // longest))
+        longest, width = int(sequences.lengths.max()), self.scaling.d_input
+        most = max(64, min(2 * n_contrasts, _PAIRED // (longest * width)))
         order = np.random.default_rng(seed).permutation(len(sequences))[:most]
-        width = self.scaling.d_input
         contrasts = FrozenContrasts(
             width, n_contrasts, window=max(2, longest), d_state=max(2, min(longest, 1024, _WIDE // width) // 2 * 2),
             seed=seed,

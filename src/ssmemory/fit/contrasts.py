@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ssmemory.errors import reject
-from ssmemory.nn.lengths import check_lengths
+from ssmemory.fit.features import read_batch
 
 _TRIES = 100  # draws of a pair until its targets differ
 
@@ -148,14 +148,8 @@ class FrozenContrasts(nn.Module):
         Raises:
             InputError: a wrong width, length or dtype.
         """
-        if u.ndim != 3 or u.shape[-1] != self.d_input or not u.is_floating_point() or 0 in u.shape:
-            got = f"{tuple(u.shape)} {str(u.dtype).removeprefix('torch.')}"
-            expected = f"(batch, length, {self.d_input}) of floats, nothing empty"
-            reject("u", expected=expected, got=got, fix="put channels last")
-        batch, length, _ = u.shape
-        ends = torch.full((batch,), length, device=u.device) if lengths is None else check_lengths(lengths, u)
-        steps = torch.arange(length, device=u.device)
-        u = u.float().mT.masked_fill((steps >= ends[:, None]).unsqueeze(1), 0)
+        u, ends = read_batch(u, lengths, self.d_input)
+        u, length = u.mT, u.shape[1]
         rounds = -(-length // self.window)
         folded = nn.functional.pad(u, (0, rounds * self.window - length)).unflatten(-1, (rounds, self.window))
         folded = (folded * (-1.0) ** torch.arange(rounds, device=u.device)[:, None]).sum(2)

@@ -72,7 +72,7 @@ class FrozenFeatures(nn.Module):
             reject("longest", expected="more than one step", got=longest, fix="give half the length of the sequences")
         if nonlinearity not in get_args(Nonlinearity):
             reject_unknown("nonlinearity", nonlinearity, get_args(Nonlinearity))
-        self.segments, self.nonlinearity, self.calibrated = segments, nonlinearity, False
+        self.d_input, self.segments, self.nonlinearity, self.calibrated = d_input, segments, nonlinearity, False
         generator = torch.Generator().manual_seed(seed)
         widths = [d_input] + [n_units] * (n_layers - 1)
         self.layers = nn.ModuleList(_Units(width, n_units, d_state, longest, generator) for width in widths)
@@ -96,7 +96,7 @@ class FrozenFeatures(nn.Module):
         Raises:
             InputError: as a call.
         """
-        h, lengths = self._begin(u, lengths)
+        h, lengths = read_batch(u, lengths, self.d_input)
         layers = self._units()
         for layer in layers:
             layer.calibrate(h, lengths)
@@ -121,7 +121,7 @@ class FrozenFeatures(nn.Module):
         if not self.calibrated:
             fix = "call calibrate with some of the training data first"
             reject("features", expected="thresholds from data", got="none yet", fix=fix)
-        h, lengths = self._begin(u, lengths)
+        h, lengths = read_batch(u, lengths, self.d_input)
         found, layers = [], self._units()
         for layer in layers:
             pooled, signal = layer.pooled(h, lengths, self.segments, with_signal=layer is not layers[-1])
@@ -132,17 +132,29 @@ class FrozenFeatures(nn.Module):
     def _units(self) -> list[_Units]:
         return list(self.layers)  # type: ignore[arg-type]
 
-    def _begin(self, u: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the input, zero beyond the lengths, and the lengths."""
-        width = self._units()[0].B.shape[-1]
-        if u.ndim != 3 or u.shape[-1] != width or not u.is_floating_point() or 0 in u.shape:
-            got = f"{tuple(u.shape)} {str(u.dtype).removeprefix('torch.')}"
-            reject("u", expected=f"(batch, length, {width}) of floats, nothing empty", got=got, fix="put channels last")
-        u = u.float()
-        if lengths is None:
-            return u, torch.full((len(u),), u.shape[1], device=u.device)
-        lengths = check_lengths(lengths, u)
-        return u.masked_fill(beyond(lengths, u), 0), lengths
+
+def read_batch(u: Tensor, lengths: Tensor | None, width: int) -> tuple[Tensor, Tensor]:
+    """Return sequences as float32, zero beyond their lengths, and the lengths.
+
+    Args:
+        u: (batch, length, width) sequences.
+        lengths: real steps of each; all if left out.
+        width: channels that are expected.
+
+    Returns:
+        Both, on the device of u.
+
+    Raises:
+        InputError: a wrong width, length or dtype.
+    """
+    if u.ndim != 3 or u.shape[-1] != width or not u.is_floating_point() or 0 in u.shape:
+        got = f"{tuple(u.shape)} {str(u.dtype).removeprefix('torch.')}"
+        reject("u", expected=f"(batch, length, {width}) of floats, nothing empty", got=got, fix="put channels last")
+    u = u.float()
+    if lengths is None:
+        return u, torch.full((len(u),), u.shape[1], device=u.device)
+    lengths = check_lengths(lengths, u)
+    return u.masked_fill(beyond(lengths, u), 0), lengths
 
 
 class _Units(nn.Module):

@@ -53,7 +53,8 @@ def pooled_units(
         >>> log = torch.full((8,), 0.5, dtype=torch.complex128).log()
         >>> u, C = torch.tensor([1.0, 0.0, 0.0]).reshape(1, 3, 1), torch.zeros(1, 8, 2)
         >>> C[0, 0, 0] = 1
-        >>> pooled_units(u, log, torch.ones(8, 1), C, torch.tensor([0.25]))[0].flatten().round(decimals=4).tolist()
+        >>> shares, _ = pooled_units(u, log, torch.ones(8, 1), C, torch.tensor([0.25]))
+        >>> [round(value, 4) for value in shares.flatten().tolist()]
         [0.6667, 0.3333]
     """
     if u.device.type != "cpu":
