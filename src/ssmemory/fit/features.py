@@ -17,6 +17,7 @@ from ssmemory.ops.pooled_units import group_of, pooled_units, read_groups
 
 _CYCLES = 4.0  # periods of a mode within its decay time, at most
 _LEVEL = 4  # every so many units see a constant, the others do not
+_AT_ONCE = 2**14  # steps whose states are looked at together
 _STEPS = 2048  # of a sequence, of which a threshold is a quantile
 
 Nonlinearity = Literal["step", "relu"]
@@ -212,17 +213,21 @@ class _Units(nn.Module):
         generator = torch.Generator().manual_seed(self._seed)
         chosen = torch.randint(len(h), (len(self.C),), generator=generator)
         threshold, scale = torch.zeros_like(self.threshold), torch.ones_like(self.scale)
-        for k in chosen.unique():
-            units, n = (chosen == k).nonzero()[:, 0], int(lengths[k])
-            some = torch.randperm(n, generator=generator)[:_STEPS]
-            x = self.modes(h[k : k + 1, :n])[0][0, some.to(h.device)]
-            y = read_groups(x, self.C, units).sort(0).values
-            place = (self.quantile[units] * (len(y) - 1))[None]
-            low, high = (y.gather(0, edge.long()) for edge in (place.floor(), place.ceil()))
-            threshold[units] = low.lerp(high, place - place.floor())[0]
-            spread = y.std(0, correction=0)
-            scale[units] = spread.where(spread > 0, 1)
+        for some in chosen.unique().split(max(1, _AT_ONCE // h.shape[1])):
+            states = self.modes(h[some.to(h.device)])[0]
+            for k, x in zip(some, states, strict=True):
+                units, n = (chosen == k).nonzero()[:, 0], int(lengths[k])
+                threshold[units], scale[units] = self._quantiles(x[:n], units, generator)
         self.threshold, self.scale = threshold, scale
+
+    def _quantiles(self, x: Tensor, units: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return thresholds and scales of some units by the states along one sequence."""
+        some = torch.randperm(len(x), generator=generator)[:_STEPS]
+        y = read_groups(x[some.to(x.device)], self.C, units).sort(0).values
+        place = (self.quantile[units] * (len(y) - 1))[None]
+        low, high = (y.gather(0, edge.long()) for edge in (place.floor(), place.ceil()))
+        spread = y.std(0, correction=0)
+        return low.lerp(high, place - place.floor())[0], spread.where(spread > 0, 1)
 
 
 def _few_channels(n: int, d_input: int, generator: torch.Generator) -> Tensor:
