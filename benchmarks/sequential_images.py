@@ -15,15 +15,14 @@ run is a process of its own:
 from __future__ import annotations
 
 import argparse
-import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 from joblib.externals.loky import get_reusable_executor
 from machine import described, in_fresh_process, machine, table
+from processes import Peak
 
 from ssmemory import MemoryClassifier
 from ssmemory.data import load_images, pixel_sequences
@@ -31,30 +30,6 @@ from ssmemory.files import write_json
 
 TASKS = {"sMNIST": None, "psMNIST": 92}  # seed of the permutation
 PACKAGES = ("ssmemory", "torch", "numpy", "scipy", "numba", "scikit-learn", "joblib")
-
-
-class Peak(threading.Thread):
-    """The most resident memory of this process and its children, in bytes, while it runs."""
-
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.most, self._over = 0, threading.Event()
-
-    def run(self) -> None:
-        this = psutil.Process()
-        while not self._over.wait(0.1):
-            held = 0
-            for process in (this, *this.children(recursive=True)):
-                try:
-                    held += process.memory_info().rss
-                except psutil.NoSuchProcess:
-                    continue
-            self.most = max(self.most, held)
-
-    def stop(self) -> int:
-        self._over.set()
-        self.join()
-        return self.most
 
 
 def one(task: str, seed: int, images: int) -> dict[str, Any]:
@@ -66,19 +41,17 @@ def one(task: str, seed: int, images: int) -> dict[str, Any]:
             (found.test_images, found.test_labels),
         )
     )
-    watch = Peak()
-    watch.start()
-    began = time.perf_counter()
-    model = MemoryClassifier(n_jobs=2, random_state=seed).fit(X, y)
-    fitted = time.perf_counter()
-    accuracy = model.score(X_test, y_test)
-    scored = time.perf_counter()
-    peak = watch.stop()
+    with Peak() as peak:
+        began = time.perf_counter()
+        model = MemoryClassifier(n_jobs=2, random_state=seed).fit(X, y)
+        fitted = time.perf_counter()
+        accuracy = model.score(X_test, y_test)
+        scored = time.perf_counter()
     get_reusable_executor().shutdown()  # else this process waits for its helpers, and they for work
     print(f"{task}, seed {seed}:\n{model.explain()}\n", flush=True)
     return {
         "task": task, "seed": seed, "images": len(X), "features": len(model.readout_.weights), "accuracy": accuracy,
-        "fit_s": fitted - began, "score_s": scored - fitted, "peak_gb": peak / 1e9,
+        "fit_s": fitted - began, "score_s": scored - fitted, "peak_gb": peak.most["resident"] * 2**20 / 1e9,
     }  # fmt: skip
 
 

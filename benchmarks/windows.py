@@ -22,12 +22,10 @@ processes included:
 from __future__ import annotations
 
 import argparse
-import re
 import tempfile
-import threading
 import time
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import psutil
@@ -36,6 +34,7 @@ from joblib.externals.loky import get_reusable_executor
 from machine import described, in_fresh_process, machine, table
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
+from processes import Peak
 
 from ssmemory.data import load_household_power
 from ssmemory.files import write_json
@@ -64,7 +63,7 @@ def prepare(folder: Path, n: int) -> tuple[FrozenFeatures, dict[str, float]]:
     np.save(folder / "known.npy", sliding_window_view(known, HORIZON).all(1)[WINDOW:])
     features = FrozenFeatures(values.shape[1], **SIZES)
     features.calibrate(torch.from_numpy(windows(folder)[: n : max(1, n // CALIBRATED)].copy()))
-    tested = test_windows(folder, n)
+    tested = windows_after(folder, n)
     y, last_minute = after[tested, 0], tested + WINDOW - 1
     guesses = {
         "mean of the training windows": after[:n].mean(),
@@ -81,57 +80,11 @@ def windows(folder: Path) -> Array:
     return sliding_window_view(np.load(folder / "values.npy", mmap_mode="r"), WINDOW, axis=0).swapaxes(1, 2)
 
 
-def test_windows(folder: Path, n: int) -> Array:
+def windows_after(folder: Path, n: int) -> Array:
     """Numbers of windows that begin after all that was trained on, their hour measured in full."""
     first = n + WINDOW + HORIZON
     numbers = np.arange(first, len(np.load(folder / "targets.npy", mmap_mode="r")), EVERY)
     return numbers[np.load(folder / "known.npy")[numbers]]
-
-
-class Peak:
-    """The most that this process and those it started hold together, MB, from entering to leaving."""
-
-    def __init__(self) -> None:
-        self.most = {"all": 0.0, "own": 0.0, "file": 0.0}
-        self.start, self.high_water = _held(_tree()), 0.0
-        self._over = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        self._thread.join()
-        self.high_water = sum(_field(f"/proc/{pid}/status", "VmHWM") for pid in _tree())
-
-    def _watch(self) -> None:
-        while True:
-            now = _held(_tree())
-            self.most = {name: max(most, now[name]) for name, most in self.most.items()}
-            if self._over.wait(0.1):
-                return
-
-
-def _tree() -> list[int]:
-    this = psutil.Process()
-    return [this.pid, *(child.pid for child in this.children(recursive=True))]
-
-
-def _held(pids: list[int]) -> dict[str, float]:
-    held = [[_field(f"/proc/{pid}/smaps_rollup", f"Pss{kind}") for kind in ("", "_File")] for pid in pids]
-    whole, file = np.sum(held, 0).tolist()
-    return {"all": whole, "own": whole - file, "file": file}
-
-
-def _field(path: str, name: str) -> float:
-    """A field of a file of the system's in MB; 0 of a process that is gone."""
-    try:
-        found = re.search(rf"^{name}:\s*(\d+) kB", Path(path).read_text(), re.MULTILINE)
-    except OSError:
-        return 0.0
-    return int(found[1]) / 1024 if found else 0.0
 
 
 def one(folder: Path, features: FrozenFeatures, n: int, processes: int) -> tuple[dict[str, Any], LinearReadout]:
@@ -156,7 +109,7 @@ def accuracy(
     folder: Path, features: FrozenFeatures, n: int, found: dict[str, LinearReadout]
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Test error of the first in kW², and how far the others are from it, as largest differences."""
-    tested, inputs = test_windows(folder, n), windows(folder)
+    tested, inputs = windows_after(folder, n), windows(folder)
     y, predictions = np.load(folder / "targets.npy")[tested], []
     for start in range(0, len(tested), BATCH):
         x = features(torch.from_numpy(inputs[tested[start : start + BATCH]])).double().numpy()

@@ -73,8 +73,7 @@ class _Trial:
         form.calibrate(self._compared, np.random.default_rng(self.seed))
         if not n_contrasts:
             return form
-        sequences, targets = self._makers
-        return form.contrasted(sequences.take(self.others), targets[self.others], n_contrasts, self.seed)
+        return form.contrasted(*self._makers, self.others, n_contrasts, self.seed)
 
     def compare(self, choice: Choice) -> None:
         """Note its leave-one-out error, and keep the form if none is better."""

@@ -97,11 +97,13 @@ class ClosedForm:
         for layer in layers:  # off any value that the data take again and again: rounding would decide its side
             layer.threshold += _OFF * layer.scale
 
-    def contrasted(self, sequences: Sequences, targets: Array, n_contrasts: int, seed: int) -> ClosedForm:
-        """Return the same with so many contrasts, made of pairs of these sequences, and with nothing gathered."""
-        longest, width = int(sequences.lengths.max()), self.scaling.d_input
+    def contrasted(
+        self, sequences: Sequences, targets: Array, places: Array, n_contrasts: int, seed: int
+    ) -> ClosedForm:
+        """Return the same with so many contrasts, made of pairs of the sequences at these places; nothing gathered."""
+        longest, width = int(sequences.lengths[places].max()), self.scaling.d_input
         most = max(64, min(2 * n_contrasts, _PAIRED // (longest * width)))
-        order = np.random.default_rng(seed).permutation(len(sequences))[:most]
+        order = places[np.random.default_rng(seed).permutation(len(places))[:most]]
         contrasts = FrozenContrasts(
             width, n_contrasts, window=max(2, longest), d_state=max(2, min(longest, 1024, _WIDE // width) // 2 * 2),
             seed=seed,

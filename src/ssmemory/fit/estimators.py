@@ -118,8 +118,12 @@ class MemoryClassifier(ClassifierMixin, MemoryEstimator):
                 got = str(np.unique(classes).tolist())[:80]
                 reject("classes", expected=str(self.classes_.tolist())[:80], got=got, fix="give the same ones")
         targets = self._encoded(self._read_targets(y, len(sequences)))
-        if first and np.ptp(targets, axis=0).max() == 0 and "auto" in (self.segments, self.standardise):
-            fix = "shuffle, or choose segments and standardise yourself"
+        if (
+            first
+            and np.ptp(targets, axis=0).max() == 0
+            and "auto" in (self.segments, self.standardise, self.nonlinearity)
+        ):
+            fix = "shuffle, or choose segments, nonlinearity and standardise yourself"
             reject("y", expected="at least two classes at the first call", got="one class", fix=fix)
         if first:
             self._start(sequences, targets)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import torch
 from jaxtyping import Complex, Float, Int
@@ -156,10 +154,11 @@ def group_of(units: int, groups: int) -> Int[Tensor, " units"]:
 
 def _places(units: int, groups: int) -> tuple[Array, Array]:
     """Return where each unit lies when every group is filled up to whole blocks of 8, and where its blocks begin."""
-    sizes = np.bincount(group_of(units, groups).numpy(), minlength=groups)
+    group = group_of(units, groups).numpy()
+    sizes = np.bincount(group, minlength=groups)
     blocks = np.concatenate([[0], np.cumsum(-(-sizes // GROUP))])
-    first = itertools.chain.from_iterable(GROUP * b + np.arange(n) for b, n in zip(blocks[:-1], sizes, strict=True))
-    return np.fromiter(first, np.int64), blocks
+    before = np.cumsum(sizes) - sizes
+    return GROUP * blocks[group] + np.arange(units) - before[group], blocks
 
 
 def _steps(ends: Tensor, segments: int) -> Tensor:
